@@ -27,3 +27,10 @@
 //! | 10 | `cli/` | clap, exit codes, reading local files, one short recipe a command |
 //! | apart | `lab/` | real throw-away hosts on this machine; nothing imports it but `cli` |
 
+pub mod base;
+pub mod component;
+pub mod event;
+pub mod lab;
+pub mod plan;
+pub mod resource;
+pub mod transport;

@@ -1,0 +1,8 @@
+//! Words used everywhere: names parsed once, secrets that do not show themselves, scripts, templates, digests.
+//! Nothing here knows what a web stack is.
+
+pub mod digest;
+pub mod name;
+pub mod script;
+pub mod secret;
+pub mod template;

@@ -1,0 +1,64 @@
+//! The Tera templates: embedded at compile time, the user's own laid over them by whoever read that directory.
+//! What stands in a template's context is its component's business; secrets never do (see `secret::place`).
+
+use std::collections::BTreeMap;
+use tera::{Context, Tera};
+
+macro_rules! embedded {
+    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../../templates/", $name)))),*] };
+}
+
+/// Every template of the house, by its path under `templates/`. A test holds it against the directory.
+pub const EMBEDDED: &[(&str, &str)] = embedded![];
+
+/// A template that could not be read or rendered: `name` is its path under `templates/`.
+#[derive(Debug, thiserror::Error)]
+#[error("template {name}: {why}")]
+pub struct TemplateError {
+    /// Its path under `templates/`.
+    pub name: String,
+    /// Tera's words, with line and column.
+    pub why: String,
+}
+
+/// The templates of one run.
+#[derive(Debug)]
+pub struct Templates(Tera);
+
+impl Templates {
+    /// The embedded ones, with `over` (path under the user's template directory → text) laid over them.
+    pub fn new(over: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        let mut all: BTreeMap<&str, &str> = EMBEDDED.iter().copied().collect();
+        for (name, text) in over {
+            if !all.contains_key(name.as_str()) {
+                let known = EMBEDDED.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", ");
+                return Err(TemplateError { name: name.clone(), why: format!("no such template; there are: {known}") });
+            }
+            all.insert(name, text);
+        }
+        let mut tera = Tera::new();
+        // Configuration files, not HTML: nothing is escaped here; values are typed so that they need no escaping.
+        tera.autoescape_on(Vec::<&str>::new());
+        for (name, text) in all {
+            tera.add_raw_template(name, text).map_err(|e| fail(name, &e))?;
+        }
+        Ok(Self(tera))
+    }
+
+    /// Renders one; a context is any value that serializes into a map.
+    pub fn render(&self, name: &str, context: &impl serde::Serialize) -> Result<String, TemplateError> {
+        let context = Context::from_serialize(context).map_err(|e| fail(name, &e))?;
+        self.0.render(name, &context).map_err(|e| fail(name, &e))
+    }
+}
+
+fn fail(name: &str, error: &dyn std::error::Error) -> TemplateError {
+    let mut why = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        why.push_str(": ");
+        why.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    TemplateError { name: name.to_owned(), why }
+}

@@ -1,0 +1,181 @@
+//! What is deployed, one component a file: the resources it asks of each host, who listens where for whom, and the
+//! checks that prove it live. Pure: a component is a function of the site.
+
+pub mod site;
+pub mod spec;
+
+use crate::{
+    base::{name::HostName, script::Script, secret::Secret, template::TemplateError},
+    resource::{Key, Resource, Wanted},
+};
+use ipnet::IpNet;
+use serde::Serialize;
+use site::Site;
+use std::sync::Arc;
+
+/// Who may connect to an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Peers {
+    /// Anyone who reaches the host.
+    Anyone,
+    /// Only these hosts of the topology.
+    Hosts(Vec<HostName>),
+    /// Only these networks.
+    Networks(Vec<IpNet>),
+    /// Only the host itself, on its loopback.
+    Loopback,
+}
+
+/// Somebody listens there, and these connect: firewall rules and `verify`'s matrix come from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Endpoint {
+    /// The component that listens.
+    pub component: &'static str,
+    /// The host that it listens on.
+    pub host: HostName,
+    /// The TCP port.
+    pub port: u16,
+    /// Who connects.
+    pub from: Peers,
+}
+
+/// Where a generated secret comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A value that the user gave (from the environment, a file or a command).
+    Given(Secret),
+    /// 32 letters and digits, made once and kept on the hosts that need it.
+    Password,
+    /// A certificate authority: `NAME.crt` and `NAME.key` are settled, PEM. `names` bound what it may sign (empty: anything).
+    Authority {
+        /// Its common name.
+        common_name: String,
+        /// DNS names it may sign for, by name constraint (RFC 5280 4.2.1.10).
+        names: Vec<String>,
+    },
+    /// A certificate signed by authority `by`: `NAME.crt` and `NAME.key`, PEM. Made anew when the names change, 30 days
+    /// before it expires, or when its authority is another one.
+    Leaf {
+        /// The authority's name.
+        by: String,
+        /// DNS names and IP addresses it is good for.
+        names: Vec<String>,
+        /// Days it is good for.
+        days: u32,
+    },
+}
+
+/// A secret that the site needs, and where it is kept.
+#[derive(Clone, Debug)]
+pub struct SecretSpec {
+    /// Its name: letters, digits, - and . only. What templates and contents refer to.
+    pub name: String,
+    /// Where it comes from.
+    pub source: Source,
+    /// The hosts that keep it under `/var/lib/foobar/secrets`, the one whose word counts first.
+    pub homes: Vec<HostName>,
+}
+
+/// Everything the hosts shall have.
+#[derive(Debug, Default)]
+pub struct Desired {
+    /// The resources, in the order that the components asked for them.
+    pub wanted: Vec<Wanted>,
+    /// The secrets.
+    pub secrets: Vec<SecretSpec>,
+}
+
+impl Desired {
+    /// Asks for a resource, after others; the answer names it for what comes after it.
+    pub fn want(
+        &mut self,
+        host: &HostName,
+        resource: impl Resource + 'static,
+        after: impl IntoIterator<Item = Key>,
+    ) -> Key {
+        let key = Key::new(host, resource.id());
+        self.wanted.push(Wanted {
+            host: host.clone(),
+            resource: Box::new(resource),
+            after: after.into_iter().collect(),
+        });
+        key
+    }
+
+    /// Asks for a secret to be kept on these hosts; asked for again, the homes are united.
+    pub fn secret(&mut self, name: impl Into<String>, source: Source, homes: impl IntoIterator<Item = HostName>) {
+        let name = name.into();
+        let homes: Vec<HostName> = homes.into_iter().collect();
+        match self.secrets.iter_mut().find(|s| s.name == name) {
+            Some(known) => {
+                for home in homes {
+                    if !known.homes.contains(&home) {
+                        known.homes.push(home);
+                    }
+                }
+            }
+            None => self.secrets.push(SecretSpec { name, source, homes }),
+        }
+    }
+}
+
+/// How a check ended. A check that could not be made is not one that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome", content = "text")]
+pub enum Verdict {
+    /// It holds; the text says what was seen.
+    Pass(String),
+    /// It does not hold; the text says what was seen instead.
+    Fail(String),
+    /// It could not be made; the text says why.
+    Error(String),
+}
+
+/// What a check's script answered.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Its exit status.
+    pub status: i32,
+    /// What it printed.
+    pub stdout: String,
+}
+
+/// Decides what an answer means.
+pub type Judge = Arc<dyn Fn(&Answer) -> Verdict + Send + Sync>;
+
+/// Something that proves the topology live: a read-only script for one host, and what its answer means.
+#[derive(Clone)]
+pub struct Check {
+    /// The component it is about.
+    pub component: &'static str,
+    /// What is claimed, a lower-case fragment: `port 80 redirects to https`.
+    pub title: String,
+    /// The host it is made from.
+    pub host: HostName,
+    /// POSIX sh, as root, stdin from /dev/null; all checks of a host run in one exec, side by side.
+    pub script: Script,
+    /// What the answer means.
+    pub judge: Judge,
+}
+
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Check({} {} on {})", self.component, self.title, self.host)
+    }
+}
+
+/// What is deployed.
+pub trait Component: Send + Sync {
+    /// The key of the topology file that asks for it: `haproxy`.
+    fn name(&self) -> &'static str;
+
+    /// Who listens where, and who connects.
+    fn endpoints(&self, site: &Site) -> Vec<Endpoint>;
+
+    /// What each host shall have.
+    fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError>;
+
+    /// What proves it live.
+    fn checks(&self, site: &Site) -> Vec<Check>;
+}

@@ -1,0 +1,65 @@
+//! What the components are functions of: the validated topology, with the local files it names already read. Reading
+//! them is the command line's business.
+
+use super::spec::{Host, Topology};
+use crate::base::{
+    name::{DomainName, EnvName, HostName},
+    secret::Secret,
+    template::Templates,
+};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// A validated site.
+#[derive(Debug)]
+pub struct Site {
+    /// The topology, valid.
+    pub topology: Topology,
+    /// The templates, the user's own laid over the embedded ones.
+    pub templates: Templates,
+    /// The app's folder as one release; present where the topology has an app.
+    pub release: Option<Release>,
+    /// The user's own certificate; present where the topology names one.
+    pub certificate: Option<GivenCertificate>,
+    /// The app's given secrets, by variable; generated ones are not here.
+    pub given: BTreeMap<EnvName, Secret>,
+}
+
+/// The app's folder, packed the same way each time so that equal folders have equal digests.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// SHA-256 of the archive.
+    pub digest: String,
+    /// An uncompressed tar of regular files, directories and symbolic links, with fixed owners and times.
+    pub archive: Vec<u8>,
+}
+
+/// The user's own certificate.
+#[derive(Clone, Debug)]
+pub struct GivenCertificate {
+    /// The certificate with its chain, PEM.
+    pub chain: String,
+    /// Its key, PEM.
+    pub key: Secret,
+}
+
+impl Site {
+    /// The host of that name. Validation has made sure that every name in the topology is one.
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.topology.hosts.iter().find(|h| h.name == *name)
+    }
+
+    /// The address of a host; the unspecified address stands for a name that validation would have refused.
+    pub fn address(&self, name: &HostName) -> IpAddr {
+        self.host(name).map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |h| h.address)
+    }
+
+    /// The site's name and its aliases.
+    pub fn names(&self) -> Vec<&DomainName> {
+        std::iter::once(&self.topology.site).chain(&self.topology.aliases).collect()
+    }
+
+    /// All hosts, in the file's order.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostName> {
+        self.topology.hosts.iter().map(|h| &h.name)
+    }
+}

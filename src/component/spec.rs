@@ -1,0 +1,292 @@
+//! The shape of the user's YAML, every key of it, with its defaults: types that hold only values that are safe to write
+//! into a config. All components' shapes stand in this one file, below the components, because the site that they read
+//! holds all of them. How they are read from YAML lives in `topology/`.
+
+use crate::base::name::{
+    CommandLine, DatabaseName, DomainName, EnvName, HostName, Line, PackageName, RelativePath, Span, UrlPath, UserName,
+};
+use ipnet::IpNet;
+use serde::Serialize;
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// One topology file.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    /// The name that a user types.
+    pub site: DomainName,
+    /// Further names of the same site.
+    pub aliases: Vec<DomainName>,
+    /// The hosts, in the file's order; an inventory's word counts before the topology's.
+    pub hosts: Vec<Host>,
+    /// The load balancer.
+    pub haproxy: Option<Haproxy>,
+    /// HTTPS at the balancer.
+    pub tls: Tls,
+    /// The web servers.
+    pub nginx: Option<Nginx>,
+    /// The application.
+    pub app: Option<App>,
+    /// The database.
+    pub mysql: Option<Mysql>,
+    /// Who may reach what beyond what the stack itself needs.
+    pub firewall: Firewall,
+}
+
+/// A host and how to reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name, also the SSH destination that the user's ssh_config may know.
+    pub name: HostName,
+    /// Its address within the stack.
+    pub address: IpAddr,
+    /// How SSH reaches it.
+    pub ssh: Ssh,
+}
+
+/// How SSH reaches a host, beyond what the user's ssh_config says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ssh {
+    /// The login; ssh_config's where absent.
+    pub user: Option<UserName>,
+    /// The port; ssh_config's where absent.
+    pub port: Option<u16>,
+    /// A jump host, as ssh_config or an address knows it.
+    pub jump: Option<HostName>,
+}
+
+/// `haproxy:`
+#[derive(Clone, Debug)]
+pub struct Haproxy {
+    /// The hosts it runs on.
+    pub on: Vec<HostName>,
+    /// How requests are spread. Default: round-robin.
+    pub algorithm: Algorithm,
+    /// Whether all backends serve, or the first alone. Default: active-active.
+    pub backends: Backends,
+    /// The health check of each backend.
+    pub health: Health,
+    /// Connections it takes at a time. Default: 4000.
+    pub maxconn: u32,
+}
+
+/// How the balancer spreads requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// To the one with the fewest connections.
+    LeastConnections,
+    /// By the client's address, always to the same one.
+    IpHash,
+}
+
+/// Which backends serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backends {
+    /// All of them.
+    #[default]
+    ActiveActive,
+    /// The first serves, the rest stand by.
+    ActivePassive,
+}
+
+/// `haproxy.health:`
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// What is asked for. Default: the application's health path.
+    pub path: Option<UrlPath>,
+    /// Default: 2s.
+    pub interval: Span,
+    /// Good answers until it serves. Default: 2.
+    pub rise: u32,
+    /// Bad ones until it does not. Default: 3.
+    pub fall: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { path: None, interval: Span::seconds(2), rise: 2, fall: 3 }
+    }
+}
+
+/// `tls:`
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Default: self-signed.
+    pub certificate: Certificate,
+    /// Default: intermediate.
+    pub profile: Profile,
+    /// Whether :80 redirects to https. Default: true.
+    pub redirect_http: bool,
+    /// Strict-Transport-Security's age; none turns the header off. Default: 180d.
+    pub hsts: Option<Span>,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificate: Certificate::SelfSigned,
+            profile: Profile::Intermediate,
+            redirect_http: true,
+            hsts: Some(Span::seconds(180 * 86_400)),
+        }
+    }
+}
+
+/// Where the site's certificate comes from.
+#[derive(Clone, Debug)]
+pub enum Certificate {
+    /// From a private authority of the site's own.
+    SelfSigned,
+    /// From the user's own files, by their paths as written (relative to the topology file).
+    Files {
+        /// The certificate with its chain, PEM.
+        cert: String,
+        /// Its key, PEM.
+        key: String,
+    },
+}
+
+/// Mozilla's names for sets of protocols and ciphers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// TLS 1.3 alone.
+    Modern,
+    /// TLS 1.2 and 1.3.
+    #[default]
+    Intermediate,
+}
+
+/// `nginx:`
+#[derive(Clone, Debug)]
+pub struct Nginx {
+    /// The hosts it runs on.
+    pub on: Vec<HostName>,
+    /// URL paths served from folders of the app's release, without the app.
+    pub statics: Vec<(UrlPath, RelativePath)>,
+    /// The largest request body, in mebibytes. Default: 16.
+    pub max_body_mib: u32,
+}
+
+/// `app:`
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The hosts it runs on.
+    pub on: Vec<HostName>,
+    /// The folder that becomes the release, as written (relative to the topology file).
+    pub source: String,
+    /// Debian packages it needs.
+    pub packages: Vec<PackageName>,
+    /// What serves; `$LISTEN` is where.
+    pub run: CommandLine,
+    /// Run once per release against the primary, before any host switches.
+    pub migrate: Option<CommandLine>,
+    /// Answers 200 when the app can serve. Default: /healthz.
+    pub health: UrlPath,
+    /// The loopback port it listens on. Default: 8000.
+    pub port: u16,
+    /// Plain environment.
+    pub env: BTreeMap<EnvName, Line>,
+    /// Secret environment.
+    pub secrets: BTreeMap<EnvName, SecretSource>,
+    /// How `verify` writes a row through the site and reads it back; none where the app offers no such thing.
+    pub canary: Option<Canary>,
+}
+
+/// `app.canary:` a form field posted to one path, looked for on another.
+#[derive(Clone, Debug)]
+pub struct Canary {
+    /// Where the form is posted.
+    pub write: UrlPath,
+    /// The form's field that takes the token.
+    pub field: EnvName,
+    /// Where the token shows once it is stored.
+    pub read: UrlPath,
+}
+
+/// Where a secret of the app's comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// An environment variable of foobar's own.
+    Env(String),
+    /// A file, as written (relative to the topology file); one final line break is dropped.
+    File(String),
+    /// A command run through sh on the control machine; one final line break is dropped.
+    Command(String),
+    /// Made once, kept on the hosts.
+    Generate,
+}
+
+/// `mysql:`
+#[derive(Clone, Debug)]
+pub struct Mysql {
+    /// Which server. Default: mysql.
+    pub engine: Engine,
+    /// The host that is written to.
+    pub primary: HostName,
+    /// The hosts that are read from.
+    pub replicas: Vec<HostName>,
+    /// The application's database.
+    pub database: DatabaseName,
+    /// Whether a write waits for a replica. Default: true where there is one.
+    pub semi_sync: bool,
+    /// How far a replica may be behind. Default: 5s.
+    pub max_lag: Span,
+    /// Default: 151, the servers' own.
+    pub max_connections: u32,
+}
+
+impl Mysql {
+    /// The primary, then the replicas.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostName> {
+        std::iter::once(&self.primary).chain(&self.replicas)
+    }
+}
+
+/// The database server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// Oracle's, 8.0.26 and newer.
+    #[default]
+    Mysql,
+    /// MariaDB, 10.11 and newer.
+    Mariadb,
+}
+
+/// `firewall:`
+#[derive(Clone, Debug, Default)]
+pub struct Firewall {
+    /// Who may use SSH; empty: anyone. The address foobar itself connects from is always kept.
+    pub admin_from: Vec<IpNet>,
+    /// Extra rules.
+    pub allow: Vec<Allow>,
+}
+
+/// `firewall.allow[]:` one extra rule.
+#[derive(Clone, Debug)]
+pub struct Allow {
+    /// On which hosts; empty: all.
+    pub on: Vec<HostName>,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The port.
+    pub port: u16,
+    /// From where; empty: anywhere.
+    pub from: Vec<IpNet>,
+}
+
+/// A transport protocol with ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}

@@ -1,0 +1,1 @@
+//! Real throw-away hosts on this machine.

@@ -1,0 +1,50 @@
+//! From what shall be and what is to what is to do: the desired state, the probe and its reply, settled secrets, the
+//! difference, and the order of it. Pure; no step is run here.
+
+use crate::{
+    base::name::{DomainName, HostName},
+    resource::{Change, Impact, ResourceId},
+};
+
+/// A step's place in its plan.
+pub type StepId = usize;
+
+/// One thing to do on one host: what is shown and what runs came out of one call.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its place in the plan.
+    pub id: StepId,
+    /// Where.
+    pub host: HostName,
+    /// Which resource it brings to its desired state.
+    pub resource: ResourceId,
+    /// What is done.
+    pub change: Change,
+    /// Steps that must have succeeded before; always of smaller place.
+    pub after: Vec<StepId>,
+}
+
+/// Everything to do, in an order that respects every edge.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The site.
+    pub site: DomainName,
+    /// All hosts that were observed, in the file's order.
+    pub hosts: Vec<HostName>,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// Changes left out because `--limit` names other hosts, a line each.
+    pub left_out: Vec<String>,
+}
+
+impl Plan {
+    /// Whether nothing is to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The most that users may feel.
+    pub fn impact(&self) -> Impact {
+        self.steps.iter().map(|s| s.change.impact).max().unwrap_or_default()
+    }
+}
