@@ -245,7 +245,7 @@ impl fmt::Display for Span {
         let ms = self.0.as_millis();
         let (unit, name) = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")]
             .into_iter()
-            .find(|(unit, _)| ms % unit == 0 && ms >= *unit)
+            .find(|(unit, _)| ms.is_multiple_of(*unit) && ms >= *unit)
             .unwrap_or((1, "ms"));
         write!(f, "{}{name}", ms / unit)
     }

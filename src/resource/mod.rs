@@ -1,6 +1,13 @@
 //! What a host can have, one kind a file: how each is probed, how it differs, and the script that mends it. Nothing here
 //! knows the stack, and nothing here runs anything.
 
+pub mod account;
+pub mod files;
+pub mod packages;
+pub mod ruleset;
+pub mod service;
+pub mod stored;
+
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
 use serde::Serialize;
 use std::{

@@ -1,0 +1,296 @@
+//! Files that belong together: written to the side, accepted by the daemon's own checker as the whole tree they will be
+//! part of, then renamed into place. What is in them, and who checks them, the component says.
+
+use super::{Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen};
+use crate::base::{
+    digest::sha256,
+    script::{Script, quote},
+    secret::Content,
+};
+use base64::Engine as _;
+
+/// Type, mode, owner and digest of each path, in two processes for all; the text of those whose digest is not the
+/// expected one, up to 256 KiB. Arguments: path and expected digest by turns; `-` never sends the text.
+pub static FILES: Collector = Collector {
+    name: "files",
+    body: r#"
+want= n=$#
+while [ $n -gt 0 ]; do want="$want|$2 $1|"; set -- "$@" "$1"; shift 2; n=$((n - 2)); done
+stat -c '%n	stat	%F	%a	%U	%G	%s' -- "$@" 2>/dev/null
+sha256sum -- "$@" 2>/dev/null | while read -r sum path; do
+  printf '%s\tsha\t%s\n' "$path" "$sum"
+  case $want in
+  *"|$sum $path|"* | *"|- $path|"*) ;;
+  *) [ "$(stat -c %s -- "$path")" -gt 262144 ] || printf '%s\tbody\t%s\n' "$path" "$(base64 -w 0 -- "$path")" ;;
+  esac
+done
+:"#,
+};
+
+/// What a path shall be.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A regular file of this content.
+    Text(Content),
+    /// A directory. Its contents are not looked at.
+    Directory,
+    /// Nothing.
+    Absent,
+}
+
+/// One path.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Absolute, of characters that need no quoting.
+    pub path: String,
+    /// Its owner's name.
+    pub owner: String,
+    /// Its group's name.
+    pub group: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// What it shall be.
+    pub body: Body,
+}
+
+impl File {
+    /// A text that all may read, owned by root.
+    pub fn text(path: impl Into<String>, content: Content) -> Self {
+        let mode = if content.is_secret() { 0o600 } else { 0o644 };
+        Self { path: path.into(), owner: "root".into(), group: "root".into(), mode, body: Body::Text(content) }
+    }
+
+    /// A directory that all may enter, owned by root.
+    pub fn directory(path: impl Into<String>) -> Self {
+        Self { path: path.into(), owner: "root".into(), group: "root".into(), mode: 0o755, body: Body::Directory }
+    }
+
+    /// A path where nothing shall be.
+    pub fn absent(path: impl Into<String>) -> Self {
+        Self { path: path.into(), owner: "root".into(), group: "root".into(), mode: 0, body: Body::Absent }
+    }
+
+    /// With these permission bits.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// With this owner and group.
+    pub fn owner(mut self, owner: &str, group: &str) -> Self {
+        self.owner = owner.into();
+        self.group = group.into();
+        self
+    }
+}
+
+/// Files that are checked and put in place together.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// What they are, for the plan: `haproxy configuration`.
+    pub name: String,
+    /// The files; a directory stands before what is in it.
+    pub files: Vec<File>,
+    /// Directories that the checker reads: in its own mount namespace it sees each as it will be, with the new files
+    /// laid over the live ones, at the live path.
+    pub trees: Vec<String>,
+    /// Exits 0 where the daemon accepts the tree. It runs in that namespace; what it prints is shown when it refuses.
+    pub checker: Option<Script>,
+}
+
+impl Files {
+    /// Files without a checker.
+    pub fn new(name: impl Into<String>, files: Vec<File>) -> Self {
+        Self { name: name.into(), files, trees: Vec::new(), checker: None }
+    }
+
+    /// With a checker that reads these directories.
+    pub fn checked<T: Into<String>>(mut self, trees: impl IntoIterator<Item = T>, checker: Script) -> Self {
+        self.trees = trees.into_iter().map(Into::into).collect();
+        self.checker = Some(checker);
+        self
+    }
+}
+
+/// How one file stands against what it shall be.
+struct Difference<'a> {
+    file: &'a File,
+    bytes: Option<String>,
+    diff: FileDiff,
+}
+
+impl Files {
+    fn compare<'a>(&self, file: &'a File, seen: &Seen<'_>) -> Result<Option<Difference<'a>>, Refusal> {
+        let lines = seen.here.all(&FILES, &file.path);
+        let field = |kind: &str| lines.iter().find(|l| l.first().is_some_and(|k| k == kind)).map(|l| &l[1..]);
+        let stat = field("stat");
+        let refuse = |what: String, help: &str| Err(Refusal { host: seen.host.clone(), what, help: help.into() });
+        let mut diff = FileDiff { path: file.path.clone(), before: None, after: None, notes: Vec::new() };
+        if matches!(file.body, Body::Absent) {
+            if stat.is_none() {
+                return Ok(None);
+            }
+            diff.before = field("body").and_then(|b| decode(b.first()?));
+            return Ok(Some(Difference { file, bytes: None, diff }));
+        }
+        let kind = stat.and_then(|s| s.first()).map(String::as_str);
+        let want_kind = if matches!(file.body, Body::Directory) { "directory" } else { "regular file" };
+        if let Some(kind) =
+            kind.filter(|k| *k != want_kind && (*k, want_kind) != ("regular empty file", "regular file"))
+        {
+            return refuse(
+                format!("{} is a {kind}, and should be a {want_kind}", file.path),
+                "move it out of the way, then run foobar again",
+            );
+        }
+        let meta = |at: usize| stat.and_then(|s| s.get(at)).map(String::as_str).unwrap_or_default();
+        let mut same_meta = stat.is_some();
+        if stat.is_some() {
+            if u32::from_str_radix(meta(1), 8).ok() != Some(file.mode) {
+                diff.notes.push(format!("mode {:0>4} -> {:04o}", meta(1), file.mode));
+                same_meta = false;
+            }
+            if (meta(2), meta(3)) != (file.owner.as_str(), file.group.as_str()) {
+                diff.notes.push(format!("owner {}:{} -> {}:{}", meta(2), meta(3), file.owner, file.group));
+                same_meta = false;
+            }
+        }
+        let Body::Text(content) = &file.body else {
+            return Ok((!same_meta).then_some(Difference { file, bytes: None, diff }));
+        };
+        let text = match content.resolve(seen.secrets) {
+            Ok(text) => text,
+            Err(name) => {
+                return refuse(
+                    format!("{} needs the secret {name}, which is not settled", file.path),
+                    "this is a fault in foobar; please report it",
+                );
+            }
+        };
+        let same_text = field("sha").and_then(|s| s.first()).is_some_and(|s| *s == sha256(text.expose()));
+        if same_text && same_meta {
+            return Ok(None);
+        }
+        if !same_text {
+            if content.is_secret() && stat.is_some() {
+                diff.notes.push("holds secrets: what was there is not shown".into());
+            } else if stat.is_some() {
+                diff.before = field("body").and_then(|b| decode(b.first()?));
+                if diff.before.is_none() {
+                    diff.notes.push(format!("what was there ({} bytes) is not shown", meta(4)));
+                }
+            }
+            diff.after = Some(content.shown(seen.secrets, seen.fingerprint_key));
+        }
+        Ok(Some(Difference { file, bytes: Some(text.expose().to_owned()), diff }))
+    }
+
+    fn script(&self, differences: &[Difference<'_>]) -> Script {
+        // The same function lays the files over the staged copy and over the live tree; only the prefix differs.
+        let mut put = String::from("put() { # put PREFIX\n  :\n");
+        for (n, d) in differences.iter().enumerate() {
+            let (path, mode) = (quote(&d.file.path), d.file.mode);
+            let owner = quote(&format!("{}:{}", d.file.owner, d.file.group));
+            let parent = quote(d.file.path.rsplit_once('/').map_or("/", |(p, _)| p));
+            put.push_str(&match &d.file.body {
+                Body::Directory => {
+                    format!("  mkdir -p -- \"$1\"{path} && chown {owner} \"$1\"{path} && chmod {mode:04o} \"$1\"{path} || return 1\n")
+                }
+                Body::Absent => format!("  rm -f -- \"$1\"{path} || return 1\n"),
+                Body::Text(_) => format!(
+                    "  mkdir -p -- \"$1\"{parent} && new=\"$1\"{path}.foobar-new && cp -- \"$stage/{n}\" \"$new\" && chown {owner} \"$new\" \\\n    \
+                     && chmod {mode:04o} \"$new\" && sync -- \"$new\" && mv -f -- \"$new\" \"$1\"{path} || return 1\n"
+                ),
+            });
+        }
+        put.push_str("}\n");
+        let mut script = Script::new()
+            .line(format!("stage=$(mktemp -d {STATE_DIR}/stage.XXXXXX)"))
+            .line(r#"trap 'rm -rf "$stage"' EXIT"#);
+        for (n, d) in differences.iter().enumerate() {
+            if let Some(bytes) = &d.bytes {
+                script = script.feed(bytes, &format!("cat >\"$stage/{n}\""));
+            }
+        }
+        if let Some(checker) = &self.checker {
+            script = script
+                .feed(self.staged(&put, checker).text(), "cat >\"$stage/check\"")
+                .line("if ! unshare -m sh \"$stage/check\" \"$stage\" >\"$stage/said\" 2>&1; then")
+                .line("  echo 'the new configuration was refused, and nothing was changed:' >&2; tail -n 20 \"$stage/said\" >&2; exit 1")
+                .line("fi");
+        }
+        script.line(put.trim_end()).line("put ''")
+    }
+
+    /// A daemon's checker wants the live paths. It gets them in a mount namespace of its own, where each tree is a copy
+    /// with the new files in it; nothing outside ever sees them before they were accepted.
+    fn staged(&self, put: &str, checker: &Script) -> Script {
+        let mut script = Script::new().line("set -e").line("stage=$1").line(put.trim_end());
+        for tree in &self.trees {
+            let tree = quote(tree);
+            script = script
+                .line(format!("mkdir -p -- {tree} \"$stage/tree\"{tree}"))
+                .line(format!("cp -a -- {tree}/. \"$stage/tree\"{tree}/"));
+        }
+        script = script.line("put \"$stage/tree\"");
+        for tree in &self.trees {
+            let tree = quote(tree);
+            script = script.line(format!("mount --bind \"$stage/tree\"{tree} {tree}"));
+        }
+        script.then(checker)
+    }
+}
+
+fn decode(base64: &str) -> Option<String> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+impl Resource for Files {
+    fn id(&self) -> ResourceId {
+        ResourceId::new("files", self.name.clone())
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        let ask = |f: &File| {
+            let expected = match &f.body {
+                Body::Text(content) if content.is_secret() => "-".to_owned(),
+                Body::Text(content) => {
+                    sha256(content.resolve(&Default::default()).map(|s| s.expose().to_owned()).unwrap_or_default())
+                }
+                Body::Directory => "-".to_owned(),
+                Body::Absent => "absent".to_owned(),
+            };
+            Probe::new(&FILES, [f.path.clone(), expected])
+        };
+        self.files.iter().map(ask).collect()
+    }
+
+    fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
+        let mut differences = Vec::new();
+        for file in &self.files {
+            differences.extend(self.compare(file, seen)?);
+        }
+        if differences.is_empty() {
+            return Ok(None);
+        }
+        let is_new = |d: &Difference<'_>| {
+            d.diff.before.is_none() && d.diff.notes.is_empty() && !matches!(d.file.body, Body::Absent)
+        };
+        let action = if differences.iter().all(|d| matches!(d.file.body, Body::Absent)) {
+            Action::Delete
+        } else if differences.iter().all(is_new) {
+            Action::Create
+        } else {
+            Action::Update
+        };
+        let verb = match action {
+            Action::Create => "write",
+            Action::Delete => "remove",
+            _ => "change",
+        };
+        let mut change = Change::new(action, format!("{verb} {}", self.name), self.script(&differences));
+        change.diffs = differences.into_iter().map(|d| d.diff).collect();
+        Ok(Some(change))
+    }
+}

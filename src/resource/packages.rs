@@ -1,0 +1,95 @@
+//! Debian packages that shall be installed, all of a host's in one apt transaction. Which ones a component needs is its
+//! own business; packages are never removed here.
+
+use super::{Action, Change, Collector, Probe, Refusal, Resource, ResourceId, Seen};
+use crate::base::{
+    name::PackageName,
+    script::{Script, quote},
+};
+
+/// One `dpkg-query` for all names, and whether a killed run left its policy file behind.
+pub static PACKAGES: Collector = Collector {
+    name: "packages",
+    body: r#"
+dpkg-query -W -f '${Package}\t${db:Status-Status}\t${Version}\n' -- "$@" 2>/dev/null
+grep -qs '^# foobar:' /usr/sbin/policy-rc.d && printf 'policy-rc.d\tleft\n'
+:"#,
+};
+
+/// Packages that shall be installed, in whatever version the host's own sources offer.
+#[derive(Debug)]
+pub struct Packages {
+    /// Their names.
+    pub names: Vec<PackageName>,
+}
+
+impl Packages {
+    /// The resource's name: a host has one set of packages.
+    pub fn key() -> ResourceId {
+        ResourceId::new("packages", "installed")
+    }
+}
+
+// Daemons are not started by their packages: foobar starts each once its configuration stands and was accepted by the
+// daemon's own checker (policy-rc.d, /usr/share/doc/init-system-helpers). The lock timeout covers dpkg's locks alone;
+// `update` ignores it (domain notes, "apt lock held"), so that is retried.
+const INSTALL: &str = r#"
+export DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none NEEDRESTART_MODE=l
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ] || grep -qs '^# foobar:' "$policy"; then
+  printf '#!/bin/sh\n# foobar: services start once they are configured\nexit 101\n' >"$policy.foobar"
+  chmod 755 "$policy.foobar"; mv -f "$policy.foobar" "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+update() {
+  try=0
+  until apt-get -q -o Acquire::Retries=2 update >"$scratch/update" 2>&1; do
+    try=$((try + 1))
+    if [ "$try" -ge 60 ] || ! grep -q 'Could not get lock' "$scratch/update"; then tail -n 12 "$scratch/update" >&2; return 1; fi
+    sleep 1
+  done
+}
+get() {
+  apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout="${FOOBAR_LOCK_TIMEOUT:-60}" \
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "$@" >"$scratch/apt" 2>&1
+}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"; if grep -qs "^# foobar:" "$policy"; then rm -f "$policy"; fi' EXIT
+[ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mmin -1440 2>/dev/null | head -n 1)" ] || update
+get "$@" && exit 0
+if grep -q 'dpkg was interrupted' "$scratch/apt"; then dpkg --force-confold --configure -a >&2 && get "$@" && exit 0; fi
+if grep -qE 'Unable to (locate|fetch)|no installation candidate|404 +Not Found' "$scratch/apt"; then update && get "$@" && exit 0; fi
+tail -n 20 "$scratch/apt" >&2
+exit 1
+"#;
+
+impl Resource for Packages {
+    fn id(&self) -> ResourceId {
+        Self::key()
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        vec![Probe::new(&PACKAGES, self.names.iter().map(PackageName::as_str))]
+    }
+
+    fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
+        let installed = |name: &PackageName| {
+            seen.here.get(&PACKAGES, name.as_str()).is_some_and(|f| f.first().is_some_and(|s| s == "installed"))
+        };
+        let missing: Vec<&str> = self.names.iter().filter(|n| !installed(n)).map(PackageName::as_str).collect();
+        if missing.is_empty() {
+            let left = seen.here.get(&PACKAGES, "policy-rc.d").is_some();
+            return Ok(left.then(|| {
+                Change::new(
+                    Action::Delete,
+                    "remove the policy file of an interrupted installation",
+                    Script::new().line("rm -f /usr/sbin/policy-rc.d"),
+                )
+                .detail("/usr/sbin/policy-rc.d keeps packages from starting their services")
+            }));
+        }
+        let words: Vec<String> = missing.iter().map(|n| quote(n)).collect();
+        let script = Script::new().line(format!("set -- {}", words.join(" "))).line(INSTALL.trim());
+        Ok(Some(Change::new(Action::Create, format!("install {}", missing.join(", ")), script)))
+    }
+}

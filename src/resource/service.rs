@@ -1,0 +1,210 @@
+//! A systemd unit that shall be enabled and running, with the configuration that stands on disk now: the unit whose
+//! running configuration is older than its files is restarted or reloaded, whoever changed them and however the last run
+//! ended. Which files those are, how a reload is made and proved, the component says.
+
+use super::{Action, Change, Collector, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, state_digest};
+use crate::base::{
+    script::{Script, quote},
+    secret::Content,
+};
+
+/// State of each unit in one `systemctl show`, and what foobar last proved it to run: the record says which invocation
+/// of the unit it is about, so that it counts only as long as that process lives.
+pub static UNITS: Collector = Collector {
+    name: "units",
+    body: r#"
+systemctl show --timestamp=unix -p Id,LoadState,ActiveState,UnitFileState,InvocationID,ActiveEnterTimestamp -- "$@" 2>/dev/null |
+{ flush() {
+    [ -n "$id" ] || return 0
+    set -- - - -
+    [ -r "/var/lib/foobar/running/$id" ] && { read -r a b c <"/var/lib/foobar/running/$id"; set -- "${a:--}" "${b:--}" "${c:--}"; }
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$id" "${load:--}" "${active:--}" "${file:--}" "${run:--}" "${since:--}" "$@"
+    id= load= active= file= run= since=
+  }
+  id= load= active= file= run= since=
+  while IFS='=' read -r k v; do
+    case $k in
+    Id) id=$v ;; LoadState) load=$v ;; ActiveState) active=$v ;; UnitFileState) file=$v ;; InvocationID) run=$v ;;
+    ActiveEnterTimestamp) since=${v#@} ;; '') flush ;;
+    esac
+  done
+  flush
+}
+:"#,
+};
+
+/// When each path was last changed, seconds since the epoch.
+pub static CHANGED: Collector = Collector { name: "changed", body: "stat -c '%n	%Z' -- \"$@\" 2>/dev/null\n:" };
+
+/// Something a unit read when it was started or reloaded.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Where it stands on disk.
+    pub path: String,
+    /// What it holds; for what is no text (a release), a text that changes with it, such as a digest.
+    pub content: Content,
+    /// The resource that puts it there.
+    pub from: ResourceId,
+}
+
+/// A unit that shall be enabled and running.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// The unit's full canonical name: `nginx.service`.
+    pub unit: String,
+    /// What it takes in only when it starts.
+    pub restart_on: Vec<Input>,
+    /// What it takes in when it is reloaded as well.
+    pub reload_on: Vec<Input>,
+    /// How it is reloaded. `None`: `systemctl reload`.
+    pub reload: Option<Script>,
+    /// Exits 0 once the unit runs what is on disk; made after each start, restart and reload, since none of their exit
+    /// codes proves it (domain notes, "the rule that matters most"). It may wait for a bounded time; what it prints on
+    /// stderr is shown.
+    pub proof: Option<Script>,
+    /// What a restart means for users.
+    pub restart_impact: Impact,
+    /// Run right before a restart or stop; its failure stops the change.
+    pub before_restart: Option<Script>,
+}
+
+impl Service {
+    /// A unit without inputs.
+    pub fn new(unit: impl Into<String>) -> Self {
+        Self {
+            unit: unit.into(),
+            restart_on: Vec::new(),
+            reload_on: Vec::new(),
+            reload: None,
+            proof: None,
+            restart_impact: Impact::Restart,
+            before_restart: None,
+        }
+    }
+
+    /// The resource that stands for this unit.
+    pub fn key(unit: &str) -> ResourceId {
+        ResourceId::new("service", unit)
+    }
+
+    fn digest(inputs: &[Input], seen: &Seen<'_>) -> Result<String, Refusal> {
+        let mut parts = Vec::new();
+        for input in inputs {
+            let text = input.content.resolve(seen.secrets).map_err(|name| Refusal {
+                host: seen.host.clone(),
+                what: format!("{} needs the secret {name}, which is not settled", input.path),
+                help: "this is a fault in foobar; please report it".into(),
+            })?;
+            parts.push(input.path.clone());
+            parts.push(text.expose().to_owned());
+        }
+        Ok(state_digest(parts.iter().map(String::as_str)))
+    }
+
+    /// Whether what runs is older than what is or will be on disk. `recorded` is the digest proved for this very process,
+    /// if there is one; without it (a reboot, a restart by hand) the files' times tell.
+    fn is_stale(inputs: &[Input], recorded: Option<&str>, digest: &str, since: Option<i64>, seen: &Seen<'_>) -> bool {
+        if let Some(recorded) = recorded {
+            return recorded != digest;
+        }
+        inputs.iter().any(|input| {
+            let changed = seen.here.get(&CHANGED, &input.path).and_then(|f| f.first()?.parse::<i64>().ok());
+            // A file changed in the second of the start may be on either side of it: taken as newer.
+            let newer = changed.zip(since).is_none_or(|(changed, since)| changed >= since);
+            newer || seen.is_changing(&input.from)
+        })
+    }
+}
+
+impl Resource for Service {
+    fn id(&self) -> ResourceId {
+        Self::key(&self.unit)
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        let paths = self.restart_on.iter().chain(&self.reload_on).map(|i| i.path.clone());
+        let mut probes = vec![Probe::new(&UNITS, [self.unit.clone()])];
+        probes.extend(paths.map(|p| Probe::new(&CHANGED, [p])));
+        probes
+    }
+
+    fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
+        let fields = seen.here.get(&UNITS, &self.unit).unwrap_or_default();
+        let field = |at: usize| fields.get(at).map(String::as_str).unwrap_or("-");
+        let (loaded, active, enabled) = (field(0) == "loaded", field(1), field(2) == "enabled");
+        let since = field(4).parse().ok();
+        let (restart, reload) = (Self::digest(&self.restart_on, seen)?, Self::digest(&self.reload_on, seen)?);
+        let is_recorded = field(3) != "-" && field(3) == field(5);
+        let recorded = |at: usize| is_recorded.then(|| field(at));
+        let running = active == "active" || active == "reloading";
+
+        let mut details = Vec::new();
+        let mut verbs = Vec::new();
+        if !enabled {
+            verbs.push("enable");
+        }
+        let mut act = "";
+        if !running {
+            act = "start";
+            if loaded && active != "inactive" {
+                details.push(format!("it is {active}"));
+            }
+        } else if Self::is_stale(&self.restart_on, recorded(6), &restart, since, seen) {
+            act = "restart";
+        } else if Self::is_stale(&self.reload_on, recorded(7), &reload, since, seen) {
+            act = "reload";
+        }
+        if matches!(act, "restart" | "reload") {
+            details.push("what runs is older than its configuration".into());
+        }
+        verbs.extend((!act.is_empty()).then_some(act));
+        if verbs.is_empty() {
+            return Ok(None);
+        }
+
+        let unit = quote(&self.unit);
+        let mut script = Script::new().line(format!(
+            "[ \"$(systemctl show --value -p NeedDaemonReload {unit})\" = no ] || systemctl daemon-reload"
+        ));
+        if !enabled {
+            script = script.line(format!("systemctl -q enable {unit}"));
+        }
+        let blame = format!("{{ journalctl -q -n 15 -o cat --no-pager -u {unit} >&2; exit 1; }}");
+        script = match act {
+            "reload" => match &self.reload {
+                Some(reload) => script.then(reload),
+                None => script.line(format!("systemctl reload {unit} || {blame}")),
+            },
+            "" => script,
+            _ => {
+                if let Some(before) = self.before_restart.as_ref().filter(|_| act == "restart") {
+                    script = script.then(before);
+                }
+                script
+                    .line(format!("systemctl reset-failed {unit} 2>/dev/null || :"))
+                    .line(format!("systemctl {act} {unit} || {blame}"))
+            }
+        };
+        if !act.is_empty() {
+            if let Some(proof) = &self.proof {
+                script = script.line("(").then(proof).line(format!(") || {blame}"));
+            }
+            script = script
+                .line(format!("mkdir -p {STATE_DIR}/running"))
+                .line(format!(
+                    "printf '%s {restart} {reload}\\n' \"$(systemctl show --value -p InvocationID {unit})\" >{STATE_DIR}/running/{unit}.new"
+                ))
+                .line(format!("mv -f {STATE_DIR}/running/{unit}.new {STATE_DIR}/running/{unit}"));
+        }
+        let action = if loaded && (running || enabled) { Action::Update } else { Action::Create };
+        let impact = match act {
+            "restart" => self.restart_impact,
+            "reload" => Impact::Reload,
+            _ => Impact::None,
+        };
+        let short = self.unit.strip_suffix(".service").unwrap_or(&self.unit);
+        let mut change = Change::new(action, format!("{} {short}", verbs.join(" and ")), script).impact(impact);
+        change.details = details;
+        Ok(Some(change))
+    }
+}
