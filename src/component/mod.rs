@@ -5,7 +5,12 @@ pub mod site;
 pub mod spec;
 
 use crate::{
-    base::{name::HostName, script::Script, secret::Secret, template::TemplateError},
+    base::{
+        name::{HostName, PackageName},
+        script::Script,
+        secret::Secret,
+        template::TemplateError,
+    },
     resource::{Key, Resource, Wanted},
 };
 use ipnet::IpNet;
@@ -170,6 +175,11 @@ pub trait Component: Send + Sync {
     /// The key of the topology file that asks for it: `haproxy`.
     fn name(&self) -> &'static str;
 
+    /// Debian packages that it needs on a host; one resource installs all components' together.
+    fn packages(&self, _site: &Site, _host: &HostName) -> Vec<PackageName> {
+        Vec::new()
+    }
+
     /// Who listens where, and who connects.
     fn endpoints(&self, site: &Site) -> Vec<Endpoint>;
 
@@ -178,4 +188,9 @@ pub trait Component: Send + Sync {
 
     /// What proves it live.
     fn checks(&self, site: &Site) -> Vec<Check>;
+}
+
+/// The components that a site asks for, in the order that their resources are wanted on a host.
+pub fn all(_site: &Site) -> Vec<Box<dyn Component>> {
+    Vec::new()
 }

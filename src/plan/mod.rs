@@ -1,6 +1,11 @@
 //! From what shall be and what is to what is to do: the desired state, the probe and its reply, settled secrets, the
 //! difference, and the order of it. Pure; no step is run here.
 
+pub mod desired;
+pub mod diff;
+pub mod observe;
+pub mod settle;
+
 use crate::{
     base::name::{DomainName, HostName},
     resource::{Change, Impact, ResourceId},

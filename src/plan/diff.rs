@@ -1,0 +1,133 @@
+//! The plan: what differs, in the order it is to be done. Every decision falls here; carrying a plan out leaves nothing to
+//! choose.
+
+use super::{Plan, Step, StepId, desired::FINGERPRINT_KEY, observe::FACTS};
+use crate::{
+    base::{
+        name::{DomainName, HostName},
+        secret::Secrets,
+    },
+    component::Desired,
+    resource::{Key, Observation, Refusal, Seen},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Free space under which nothing is begun, in KiB: staged copies, logs and a rename need a little room.
+const ROOM: u64 = 64 * 1024;
+
+/// What a plan is made from.
+#[derive(Debug)]
+pub struct Basis<'a> {
+    /// The site's name.
+    pub site: &'a DomainName,
+    /// All hosts, in the file's order.
+    pub hosts: &'a [HostName],
+    /// What shall be.
+    pub desired: &'a Desired,
+    /// What is, for every host.
+    pub seen: &'a BTreeMap<HostName, Observation>,
+    /// The settled secrets.
+    pub secrets: &'a Secrets,
+    /// Seconds since the epoch.
+    pub now: i64,
+    /// Hosts that may be written to; the others are compared, and what would be done there is left out.
+    pub limit: &'a BTreeSet<HostName>,
+}
+
+/// Makes the plan, or says all that stands in its way.
+pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
+    let mut refusals: Vec<Refusal> = basis.hosts.iter().filter_map(|h| unfit(h, basis.seen.get(h)?)).collect();
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let fingerprint_key = basis.secrets.get(FINGERPRINT_KEY).map(|s| s.expose()).unwrap_or_default();
+    let empty = Observation::default();
+    let mut changing = BTreeMap::new();
+    let mut steps: Vec<Step> = Vec::new();
+    let mut left_out = Vec::new();
+    let mut step_of: BTreeMap<Key, StepId> = BTreeMap::new();
+    for wanted in &basis.desired.wanted {
+        let key = Key::new(&wanted.host, wanted.resource.id());
+        let seen = Seen {
+            host: &wanted.host,
+            here: basis.seen.get(&wanted.host).unwrap_or(&empty),
+            all: basis.seen,
+            secrets: basis.secrets,
+            fingerprint_key,
+            changing: &changing,
+            now: basis.now,
+        };
+        let change = match wanted.resource.diff(&seen) {
+            Ok(Some(change)) => change,
+            Ok(None) => continue,
+            Err(refusal) => {
+                refusals.push(refusal);
+                continue;
+            }
+        };
+        if !basis.limit.contains(&wanted.host) {
+            left_out.push(format!("{}: {}", wanted.host, change.summary));
+            continue;
+        }
+        changing.insert(key.clone(), change.impact);
+        step_of.insert(key.clone(), steps.len());
+        steps.push(Step { id: steps.len(), host: wanted.host.clone(), resource: key.id, change, after: Vec::new() });
+    }
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let after: BTreeMap<Key, &Vec<Key>> =
+        basis.desired.wanted.iter().map(|w| (Key::new(&w.host, w.resource.id()), &w.after)).collect();
+    for (key, &id) in &step_of {
+        steps[id].after = before(key, &after, &step_of).into_iter().filter(|before| *before < id).collect();
+    }
+    Ok(Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out })
+}
+
+/// The steps that stand before `key`, looked for through what has no step of its own: if A comes after B and B after C,
+/// and B is in place already, A still comes after C.
+fn before(key: &Key, after: &BTreeMap<Key, &Vec<Key>>, step_of: &BTreeMap<Key, StepId>) -> BTreeSet<StepId> {
+    let mut found = BTreeSet::new();
+    let mut visited = BTreeSet::new();
+    let mut open: Vec<&Key> = after.get(key).into_iter().flat_map(|all| all.iter()).collect();
+    while let Some(key) = open.pop() {
+        if !visited.insert(key) {
+            continue;
+        }
+        match step_of.get(key) {
+            Some(&step) => {
+                found.insert(step);
+            }
+            None => open.extend(after.get(key).into_iter().flat_map(|all| all.iter())),
+        }
+    }
+    found
+}
+
+/// Why a host cannot be worked on at all.
+fn unfit(host: &HostName, seen: &Observation) -> Option<Refusal> {
+    let refuse = |what: String, help: &str| Some(Refusal { host: host.clone(), what, help: help.into() });
+    let system = seen.get(&FACTS, "system").unwrap_or_default();
+    let field = |at: usize| system.get(at).map(String::as_str).unwrap_or("unknown");
+    if field(0) != "debian" || !["bookworm", "trixie", "forky", "sid"].contains(&field(1)) {
+        return refuse(
+            format!("it runs {}, which foobar does not know how to provision", field(2)),
+            "use Debian 12 (bookworm), Debian 13 (trixie) or sid",
+        );
+    }
+    if seen.get(&FACTS, "init").is_none() {
+        return refuse("systemd is not its init".into(), "boot the host with systemd (apt install systemd-sysv)");
+    }
+    let full = seen
+        .all(&FACTS, "free")
+        .iter()
+        .find(|f| f.first().and_then(|k| k.parse::<u64>().ok()).is_some_and(|k| k < ROOM));
+    if let Some(full) = full {
+        let at = full.get(1).map(String::as_str).unwrap_or("/");
+        return refuse(
+            format!("only {} KiB are free on {at}", full.first().map(String::as_str).unwrap_or("0")),
+            "free at least 64 MiB there (journalctl --vacuum-size=100M, apt-get clean), then run foobar again",
+        );
+    }
+    None
+}

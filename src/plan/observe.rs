@@ -1,0 +1,102 @@
+//! The one probe script of a host, and the parsing of its reply. Sending it is the engine's business.
+
+use crate::{
+    base::script::{Script, quote},
+    resource::{Collector, Observation, Probe, Wanted, ruleset::LOGIN},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What every host is asked whatever it shall have: which system it is, and whether there is room to write.
+pub static FACTS: Collector = Collector {
+    name: "facts",
+    body: r#"
+[ -r /etc/os-release ] && . /etc/os-release
+printf 'system\t%s\t%s\t%s\n' "${ID:-unknown}" "${VERSION_CODENAME:-}" "${PRETTY_NAME:-an unknown system}"
+[ -d /run/systemd/system ] && printf 'init\tsystemd\n'
+while read -r a b _; do case $a in btime) printf 'boot\t%s\n' "$b" ;; esac; done </proc/stat
+df -Pk /var/lib /etc | while read -r _ _ _ free _ at; do case $free in *[!0-9]*) ;; *) printf 'free\t%s\t%s\n' "$free" "$at" ;; esac; done
+:"#,
+};
+
+/// The script that asks one host everything the plan wants to know: every collector once, with all its probes' words.
+/// Its reply is framed by length, so that nothing a host holds can be taken for a frame, and ends in a line of its own,
+/// so that half a reply is never taken for a whole one.
+pub fn script<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> Script {
+    let mut asked: Vec<Probe> =
+        vec![Probe::new(&FACTS, Vec::<String>::new()), Probe::new(&LOGIN, Vec::<String>::new())];
+    asked.extend(wanted.into_iter().flat_map(|w| w.resource.probes()));
+    let mut words: BTreeMap<&str, (&Collector, Vec<&str>)> = BTreeMap::new();
+    let mut known: BTreeSet<(&str, &[String])> = BTreeSet::new();
+    for probe in &asked {
+        let entry = words.entry(probe.collector.name).or_insert((probe.collector, Vec::new()));
+        if known.insert((probe.collector.name, &probe.args)) {
+            entry.1.extend(probe.args.iter().map(String::as_str));
+        }
+    }
+    let mut script = Script::new()
+        .line("export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; umask 077; cd /")
+        .line("frame() { printf '%s %s\\n%s\\n' \"$1\" \"${#2}\" \"$2\"; }");
+    for (name, (collector, args)) in &words {
+        let args: Vec<String> = args.iter().map(|w| quote(w)).collect();
+        script = script
+            .line(format!("ask_{name}() {{"))
+            .line(collector.body.trim())
+            .line("}")
+            .line(format!("frame {name} \"$(ask_{name} {} </dev/null)\"", args.join(" ")));
+    }
+    script.line("echo end 0")
+}
+
+/// Reads a reply; `Err` says what is wrong with it.
+pub fn parse(stdout: &[u8]) -> Result<Observation, String> {
+    let mut observation = Observation::default();
+    let mut rest = stdout;
+    loop {
+        let at = rest.iter().position(|b| *b == b'\n').ok_or("the reply ends before its last frame")?;
+        let head = std::str::from_utf8(&rest[..at]).map_err(|_| "the reply holds a frame without a name")?;
+        rest = &rest[at + 1..];
+        let (name, length) =
+            head.split_once(' ').ok_or_else(|| format!("the reply holds no frame where one should be: {head:.60}"))?;
+        let length: usize =
+            length.parse().map_err(|_| format!("the reply holds no frame where one should be: {head:.60}"))?;
+        if name == "end" {
+            return Ok(observation);
+        }
+        if rest.len() <= length {
+            return Err("the reply ends within a frame".into());
+        }
+        observation.add(name, &String::from_utf8_lossy(&rest[..length]));
+        rest = &rest[length + 1..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{base::name::HostName, resource::account::Account};
+    use std::process::Command;
+
+    fn ask(wanted: &[Wanted]) -> Vec<u8> {
+        Command::new("sh").arg("-c").arg(script(wanted).text()).output().unwrap().stdout
+    }
+
+    #[test]
+    fn the_probe_of_this_very_machine_is_understood() {
+        let host: HostName = "here".parse().unwrap();
+        let account = Account { name: "root".parse().unwrap(), home: "/root".into() };
+        let wanted = [Wanted { host, resource: Box::new(account), after: vec![] }];
+        let observation = parse(&ask(&wanted)).unwrap();
+        assert!(observation.get(&FACTS, "system").is_some());
+        assert_eq!(observation.get(&crate::resource::account::ACCOUNT, "root").unwrap()[1], "/root");
+    }
+
+    #[test]
+    fn half_a_reply_is_no_reply() {
+        let whole = ask(&[]);
+        assert!(parse(&whole).is_ok());
+        for cut in 0..whole.len() - 1 {
+            assert!(parse(&whole[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(parse(b"bash: warning\n").is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! Which value each secret has in this run: the user's, else the one that the hosts keep, else a new one. Making one
+//! needs chance and a clock, which come from outside ([`Mint`]); deciding whether one is needed is pure.
+
+use crate::{
+    base::{
+        name::HostName,
+        secret::{Secret, Secrets},
+    },
+    component::{SecretSpec, Source},
+    resource::{Observation, stored::Stored},
+};
+use std::{collections::BTreeMap, net::IpAddr};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// Seconds before its end at which a certificate is made anew: 30 days, so that a site that is looked at once a month
+/// never meets an expired one.
+pub const RENEW_BEFORE: i64 = 30 * 86_400;
+
+/// A certificate with its key, PEM.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The certificate.
+    pub cert: String,
+    /// Its key.
+    pub key: Secret,
+}
+
+/// Makes what needs chance and a clock.
+pub trait Mint {
+    /// Seconds since the epoch.
+    fn now(&self) -> i64;
+    /// 32 letters and digits.
+    fn password(&mut self) -> Secret;
+    /// A new authority that may sign for these DNS names and their subdomains alone (none: for anything).
+    fn authority(&mut self, common_name: &str, names: &[String]) -> Result<Pair, String>;
+    /// A certificate for these DNS names and addresses.
+    fn leaf(&mut self, by: &Pair, names: &[String], days: u32) -> Result<Pair, String>;
+}
+
+/// Settles every secret; `Err` says which could not be made, and why.
+pub fn settle(
+    specs: &[SecretSpec],
+    seen: &BTreeMap<HostName, Observation>,
+    mint: &mut dyn Mint,
+) -> Result<Secrets, String> {
+    let mut secrets = Secrets::default();
+    // The first home that has a value is the one whose word counts; the others are brought in line by the plan.
+    let kept = |spec: &SecretSpec, name: &str| spec.homes.iter().find_map(|h| Stored::value(seen.get(h)?, name));
+    let kept_pair = |spec: &SecretSpec| {
+        spec.homes.iter().find_map(|h| {
+            let here = seen.get(h)?;
+            let cert = Stored::value(here, &format!("{}.crt", spec.name))?.expose().to_owned();
+            Some(Pair { cert, key: Stored::value(here, &format!("{}.key", spec.name))? })
+        })
+    };
+    let mut authorities = BTreeMap::new();
+    for spec in specs {
+        match &spec.source {
+            Source::Given(value) => secrets.insert(&spec.name, value.clone()),
+            Source::Password => {
+                let value = kept(spec, &spec.name).unwrap_or_else(|| mint.password());
+                secrets.insert(&spec.name, value);
+            }
+            Source::Authority { common_name, names } => {
+                let usable = kept_pair(spec).filter(|p| is_good(&p.cert, None, &[], mint.now()));
+                let pair = match usable {
+                    Some(pair) => pair,
+                    None => mint.authority(common_name, names).map_err(|why| format!("{}: {why}", spec.name))?,
+                };
+                insert(&mut secrets, &spec.name, &pair);
+                authorities.insert(spec.name.clone(), pair);
+            }
+            Source::Leaf { .. } => {}
+        }
+    }
+    for spec in specs {
+        let Source::Leaf { by, names, days } = &spec.source else { continue };
+        let authority = authorities.get(by).ok_or_else(|| format!("{}: there is no authority {by}", spec.name))?;
+        let usable = kept_pair(spec).filter(|p| is_good(&p.cert, Some(&authority.cert), names, mint.now()));
+        let pair = match usable {
+            Some(pair) => pair,
+            None => mint.leaf(authority, names, *days).map_err(|why| format!("{}: {why}", spec.name))?,
+        };
+        insert(&mut secrets, &spec.name, &pair);
+    }
+    Ok(secrets)
+}
+
+fn insert(secrets: &mut Secrets, name: &str, pair: &Pair) {
+    secrets.insert(format!("{name}.crt"), Secret::new(pair.cert.clone()));
+    secrets.insert(format!("{name}.key"), pair.key.clone());
+}
+
+/// Whether a kept certificate still serves: not about to expire, for these very names, signed by this authority.
+fn is_good(cert: &str, by: Option<&str>, names: &[String], now: i64) -> bool {
+    let with = |pem: &str| x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok().map(|(_, pem)| pem.contents);
+    let Some(der) = with(cert) else { return false };
+    let Ok((_, parsed)) = X509Certificate::from_der(&der) else { return false };
+    if parsed.validity().not_after.timestamp() - RENEW_BEFORE < now || parsed.validity().not_before.timestamp() > now {
+        return false;
+    }
+    let Some(by) = by else { return true };
+    let signed = with(by).is_some_and(|der| {
+        X509Certificate::from_der(&der).is_ok_and(|(_, ca)| parsed.verify_signature(Some(ca.public_key())).is_ok())
+    });
+    signed && sorted(san(&parsed)) == sorted(names.to_vec())
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+fn san(cert: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = cert.subject_alternative_name() else { return Vec::new() };
+    let name = |general: &GeneralName<'_>| match general {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => <[u8; 4]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
+            16 => <[u8; 16]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
+            _ => None,
+        },
+        _ => None,
+    };
+    extension.value.general_names.iter().filter_map(name).collect()
+}
