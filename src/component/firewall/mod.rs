@@ -88,8 +88,11 @@ fn admins(site: &Site) -> Option<Vec<IpNet>> {
     if from.is_empty() {
         return None;
     }
-    let jumps = site.topology.hosts.iter().filter_map(|h| h.ssh.jump.as_ref());
-    from.extend(jumps.filter_map(|j| site.host(j)).map(|h| IpNet::from(h.address)));
+    let hosts = &site.topology.hosts;
+    let jumps = hosts.iter().filter_map(|h| h.ssh.jump.as_ref());
+    from.extend(
+        jumps.filter_map(|j| hosts.iter().find(|h| h.name.as_str() == j.as_str())).map(|h| IpNet::from(h.address)),
+    );
     Some(from)
 }
 
