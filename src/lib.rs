@@ -29,6 +29,7 @@
 
 pub mod base;
 pub mod component;
+pub mod engine;
 pub mod event;
 pub mod lab;
 pub mod plan;
