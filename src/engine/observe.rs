@@ -32,7 +32,7 @@ pub async fn observe(
                 TransportError {
                     host: host.clone(),
                     kind: TransportErrorKind::Lost,
-                    what: format!("{what}{sep}{said}"),
+                    what: format!("{what} (after {} bytes, status {}){sep}{said}", reply.stdout.len(), reply.status),
                     help: "log in by hand and see that `sh -c 'echo hello'` prints hello and nothing else".into(),
                 }
             })?;
