@@ -282,7 +282,9 @@ impl Run<'_> {
                 if let Some(id) = running {
                     self.fail(id, error.to_string());
                 }
-                self.book().outcome.errors.push(error);
+                let mut book = self.book();
+                book.outcome.errors.push(error);
+                book.halted = true;
             }
         }
         if is_open {
