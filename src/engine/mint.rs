@@ -87,3 +87,97 @@ impl Mint for SystemMint {
         Ok(Pair { cert: cert.pem(), key: Secret::new(key.serialize_pem()) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::{name::HostName, secret::Secrets},
+        component::{SecretSpec, Source},
+        plan::settle::settle,
+        resource::{Observation, stored::STORED},
+    };
+    use base64::Engine as _;
+    use std::collections::BTreeMap;
+
+    /// A mint whose clock stands elsewhere.
+    struct At(SystemMint, i64);
+
+    impl Mint for At {
+        fn now(&self) -> i64 {
+            self.0.now() + self.1
+        }
+        fn password(&mut self) -> Secret {
+            self.0.password()
+        }
+        fn authority(&mut self, common_name: &str, names: &[String]) -> Result<Pair, String> {
+            self.0.authority(common_name, names)
+        }
+        fn leaf(&mut self, by: &Pair, names: &[String], days: u32) -> Result<Pair, String> {
+            self.0.leaf(by, names, days)
+        }
+    }
+
+    fn host(name: &str) -> HostName {
+        name.parse().unwrap()
+    }
+
+    fn specs(names: &[&str]) -> Vec<SecretSpec> {
+        let spec = |name: &str, source| SecretSpec { name: name.into(), source, homes: vec![host("a"), host("b")] };
+        let names = names.iter().map(|n| (*n).to_owned()).collect();
+        vec![
+            spec("leaf", Source::Leaf { by: "ca".into(), names, days: 90 }),
+            spec("ca", Source::Authority { common_name: "test".into(), names: vec!["example.com".into()] }),
+            spec("pw", Source::Password),
+            spec("given", Source::Given(Secret::new("mine"))),
+        ]
+    }
+
+    fn kept(secrets: &Secrets) -> BTreeMap<HostName, Observation> {
+        let mut observation = Observation::default();
+        let encode = |value: &str| base64::engine::general_purpose::STANDARD.encode(value);
+        let lines: Vec<String> = secrets.iter().map(|(name, v)| format!("{name}\t{}", encode(v.expose()))).collect();
+        observation.add(STORED.name, &lines.join("\n"));
+        // The first home has lost everything; the second one's word counts.
+        BTreeMap::from([(host("a"), Observation::default()), (host("b"), observation)])
+    }
+
+    fn value(secrets: &Secrets, name: &str) -> String {
+        secrets.get(name).unwrap().expose().to_owned()
+    }
+
+    #[test]
+    fn what_the_hosts_keep_is_kept_and_only_what_no_longer_serves_is_made_anew() {
+        let names = ["www.example.com", "10.0.0.1"];
+        let mut mint = At(SystemMint, 0);
+        let first = settle(&specs(&names), &BTreeMap::new(), &mut mint).unwrap();
+        assert_eq!(value(&first, "pw").len(), 32);
+        assert_eq!(value(&first, "given"), "mine");
+
+        let same = settle(&specs(&names), &kept(&first), &mut mint).unwrap();
+        for (name, secret) in first.iter() {
+            assert_eq!(same.get(name), Some(secret), "{name}");
+        }
+        let renamed = settle(&specs(&["www.example.com"]), &kept(&first), &mut mint).unwrap();
+        assert_ne!(value(&renamed, "leaf.crt"), value(&first, "leaf.crt"));
+        assert_eq!(value(&renamed, "ca.crt"), value(&first, "ca.crt"));
+
+        let later = settle(&specs(&names), &kept(&first), &mut At(SystemMint, 61 * 86_400)).unwrap();
+        assert_ne!(value(&later, "leaf.crt"), value(&first, "leaf.crt"), "it has less than 30 days left");
+        assert_eq!(value(&later, "ca.crt"), value(&first, "ca.crt"));
+
+        let mut other = first.clone();
+        let another = settle(&specs(&names), &BTreeMap::new(), &mut mint).unwrap();
+        other.insert("ca.crt", another.get("ca.crt").unwrap().clone());
+        other.insert("ca.key", another.get("ca.key").unwrap().clone());
+        let moved = settle(&specs(&names), &kept(&other), &mut mint).unwrap();
+        assert_ne!(value(&moved, "leaf.crt"), value(&first, "leaf.crt"), "another authority signs it");
+    }
+
+    #[test]
+    fn a_broken_certificate_is_replaced_and_never_a_panic() {
+        let mut broken = settle(&specs(&["a.example.com"]), &BTreeMap::new(), &mut SystemMint).unwrap();
+        broken.insert("leaf.crt", Secret::new("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+        assert!(settle(&specs(&["a.example.com"]), &kept(&broken), &mut SystemMint).is_ok());
+    }
+}
