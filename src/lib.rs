@@ -27,3 +27,4 @@
 //! | 10 | `cli/` | clap, exit codes, reading local files, one short recipe a command |
 //! | apart | `lab/` | real throw-away hosts on this machine; nothing imports it but `cli` |
 
+pub mod lab;
