@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use foobar::lab::{Lab, Output, Progress, Result, Spec, Suite, state_dir};
+use foobar::lab::{Lab, Output, Progress, Result, Spec, Suite, install_prerequisites, preflight, state_dir};
 
-const USAGE: &str = "lab up NAME [SUITE [HOST=NUMBER...]] | down NAME | purge | status NAME | exec NAME HOST SCRIPT \
+const USAGE: &str = "lab preflight | install | up NAME [SUITE [HOST=NUMBER...]] | down NAME | purge | status NAME | exec NAME HOST SCRIPT \
                      | client NAME WORD... | stop|kill|start|reset NAME HOST";
 
 fn main() -> miette::Result<ExitCode> {
@@ -19,6 +19,8 @@ fn main() -> miette::Result<ExitCode> {
     match words[..] {
         ["lab", "up", name, ref rest @ ..] => up(name, rest, say)?,
         ["lab", "down", name] => Lab::down(&state_dir(), name, say)?,
+        ["lab", "preflight"] => preflight(&state_dir()).iter().for_each(|m| println!("{}: {}", m.what, m.fix)),
+        ["lab", "install"] => install_prerequisites(&state_dir(), say)?,
         ["lab", "purge"] => Lab::purge(&state_dir(), say)?,
         ["lab", "status", name] => println!("{:#?}", open(name)?.status()),
         ["lab", "exec", name, host, script] => return Ok(print(open(name)?.exec(host, script)?)),

@@ -165,6 +165,7 @@ impl Host {
     /// Starts it, in a session of its own that outlives this process. It is not up yet when this returns.
     pub fn boot(&self) -> Result<()> {
         if self.process().is_some() {
+            net::attach_host_link(&self.lab, &self.name);
             return Ok(());
         }
         self.clear()?;
@@ -254,7 +255,7 @@ impl Host {
     /// Sees to it that nothing of it runs any more.
     fn clear(&self) -> Result<()> {
         cgroup::clear(&self.lab, &self.name)?;
-        net::remove_host_link(&self.lab, &self.name);
+        forget(&self.lab, &self.name);
         let _ = fs::remove_file(self.dir().join("pid"));
         Ok(())
     }
@@ -277,6 +278,15 @@ fn quote(script: &str) -> String {
     format!("'{}'", script.replace('\'', r"'\''"))
 }
 
+/// Removes what a host that was killed leaves on the machine.
+fn forget(lab: &str, host: &str) {
+    net::remove_host_link(lab, host);
+    // systemd-nspawn tidies up here only when it ends by itself.
+    for place in ["propagate", "unix-export"] {
+        let _ = fs::remove_dir(Path::new("/run/systemd/nspawn").join(place).join(spec::machine(lab, host)));
+    }
+}
+
 /// Ends a host that only its control groups or its directory still speak of.
 pub fn end_unknown(lab: &str, home: &Path, host: &str) -> Result<()> {
     let dir = home.join("hosts").join(host);
@@ -285,7 +295,7 @@ pub fn end_unknown(lab: &str, home: &Path, host: &str) -> Result<()> {
         process.signal(Signal::KILL);
     }
     cgroup::clear(lab, host)?;
-    net::remove_host_link(lab, host);
+    forget(lab, host);
     let gone = recorded.is_none_or(|p| until(Duration::from_secs(5), || !p.alive()));
     if gone {
         Ok(())

@@ -8,30 +8,19 @@ use std::{
     time::Instant,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     Progress, base, cgroup,
     error::{LabError, Result},
     host::{Host, HostState, end_unknown},
-    net::{Net, octets_in_use},
+    net::Net,
     paths, preflight,
     process::{Output, command, run},
+    record::Record,
     spec::{self, HostSpec, Spec, Suite},
     text,
 };
-
-/// What a lab knows of itself from one run to the next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
-    name: String,
-    suite: Suite,
-    octet: u8,
-    hosts: Vec<HostSpec>,
-    site: Vec<(String, Ipv4Addr)>,
-    /// Which boot of this machine it belongs to: disks written without fsync are not trusted after another.
-    boot: String,
-}
 
 /// One lab.
 #[derive(Debug, Clone)]
@@ -118,49 +107,22 @@ impl Lab {
     fn settle(spec: &Spec, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
         // Two labs that choose a subnet at once would choose the same.
         let _lock = paths::lock(&paths::lab_lock(&spec.state_dir, ".all"), progress)?;
-        let boot = boot_id();
-        let old = match Self::open(&spec.state_dir, &spec.name) {
-            Ok(lab) if lab.record.boot == boot => Some(lab),
-            Err(e @ LabError::Record { .. }) => return Err(e),
+        let record = match Record::load(&spec.state_dir, &spec.name) {
+            Ok(record) if !record.is_stale() => record.joined(spec)?,
+            Err(damaged @ LabError::Record { .. }) => return Err(damaged),
+            // Left by an earlier boot of this machine, or half-made.
             Ok(_) | Err(_) => {
-                // Left by an earlier boot of this machine, or half-made.
                 end(&spec.state_dir, &spec.name)?;
-                None
+                Record::new(spec)?
             }
         };
-        let record = match old {
-            Some(lab) => lab.record.joined(spec)?,
-            None => Record {
-                name: spec.name.clone(),
-                suite: spec.suite,
-                octet: choose_octet(spec)?,
-                hosts: spec.hosts.clone(),
-                site: Vec::new(),
-                boot,
-            },
-        };
-        let mut lab = Self { record, state_dir: spec.state_dir.clone() };
-        if lab.record.site.is_empty()
-            && let Some(first) = spec.hosts.first()
-        {
-            let entry = spec::address(lab.record.octet, first.number);
-            lab.record.site = spec.site_names.iter().map(|n| (n.clone(), entry)).collect();
-        }
-        lab.save()?;
-        Ok(lab)
+        record.save(&spec.state_dir)?;
+        Ok(Self { record, state_dir: spec.state_dir.clone() })
     }
 
     /// A lab that was brought up earlier, running or not.
     pub fn open(state_dir: &Path, name: &str) -> Result<Self> {
-        spec::check_name("lab name", name, 24)?;
-        let path = paths::lab(state_dir, name).join("lab.json");
-        let Ok(text) = fs::read_to_string(&path) else {
-            let known = Self::list(state_dir);
-            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-            return Err(LabError::NoLab { name: name.into(), known });
-        };
-        let record = serde_json::from_str(&text).map_err(|source| LabError::Record { path, source })?;
-        Ok(Self { record, state_dir: state_dir.into() })
+        Ok(Self { record: Record::load(state_dir, name)?, state_dir: state_dir.into() })
     }
 
     /// The labs on record.
@@ -170,7 +132,7 @@ impl Lab {
 
     /// Ends a lab and removes all that it made, whatever state it is in; one that doesn't exist is down already.
     pub fn down(state_dir: &Path, name: &str, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-        spec::check_name("lab name", name, 24)?;
+        spec::check_lab_name(name)?;
         let _lock = paths::lock(&paths::lab_lock(state_dir, name), progress)?;
         let existed = paths::lab(state_dir, name).exists();
         end(state_dir, name)?;
@@ -243,7 +205,7 @@ impl Lab {
     pub fn client_names(&mut self, names: &[(&str, Ipv4Addr)]) -> Result<()> {
         names.iter().try_for_each(|(name, _)| spec::check_site_name(name))?;
         self.record.site = names.iter().map(|(name, address)| ((*name).to_owned(), *address)).collect();
-        self.save()?;
+        self.record.save(&self.state_dir)?;
         self.write_client_hosts()
     }
 
@@ -309,14 +271,6 @@ impl Lab {
         self.record.hosts.iter().map(|h| (h.name.as_str(), spec::address(octet, h.number))).collect()
     }
 
-    fn save(&self) -> Result<()> {
-        let path = self.dir().join("lab.json");
-        paths::make_dir(&self.dir(), 0o700)?;
-        let text = serde_json::to_string_pretty(&self.record);
-        let text = text.map_err(|source| LabError::Record { path: path.clone(), source })?;
-        paths::write(&path, text + "\n", 0o600)
-    }
-
     fn make_key(&self) -> Result<()> {
         let key = self.dir().join("key");
         if self.dir().join("key.pub").exists() {
@@ -343,30 +297,6 @@ impl Lab {
     }
 }
 
-impl Record {
-    /// The record with the hosts that are new in a spec.
-    fn joined(mut self, spec: &Spec) -> Result<Self> {
-        let help = || format!("take the lab {} down first, or give this one another name", self.name);
-        let clash = |what: String| LabError::Clash { what, owner: format!("the lab {}", self.name), help: help() };
-        if spec.octet.is_some_and(|octet| octet != self.octet) {
-            return Err(clash(format!("another subnet, {},", spec::subnet(self.octet))));
-        }
-        let mut new = Vec::new();
-        for host in &spec.hosts {
-            let suite = host.suite.unwrap_or(spec.suite);
-            let same = |h: &&HostSpec| h.name == host.name || h.number == host.number;
-            match self.hosts.iter().find(same) {
-                None => new.push(HostSpec { suite: Some(suite), ..host.clone() }),
-                Some(h) if h.name == host.name && h.number == host.number && h.suite.unwrap_or(self.suite) == suite => {
-                }
-                Some(h) => return Err(clash(format!("the name or address of {} with another setting", h.name))),
-            }
-        }
-        self.hosts.extend(new);
-        Ok(self)
-    }
-}
-
 /// Ends all of a lab that there is. Nothing is removed before the bridge is known as ours.
 fn end(state_dir: &Path, name: &str) -> Result<()> {
     let net = Net { lab: name.into(), dir: paths::lab(state_dir, name) };
@@ -379,32 +309,6 @@ fn end(state_dir: &Path, name: &str) -> Result<()> {
     cgroup::clear_lab(name);
     net.down()?;
     paths::remove_tree(&net.dir)
-}
-
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
-/// The subnet asked for, or the one that the name leads to, or the next that nobody has.
-fn choose_octet(spec: &Spec) -> Result<u8> {
-    let mut used: Vec<_> = octets_in_use()?;
-    let others = Lab::list(&spec.state_dir).into_iter().filter(|n| *n != spec.name);
-    used.extend(others.filter_map(|n| Lab::open(&spec.state_dir, &n).ok()).map(|lab| lab.record.octet));
-    let clash = |octet: u8| LabError::Clash {
-        what: format!("the subnet {}", spec::subnet(octet)),
-        owner: "another lab or interface of this machine".into(),
-        help: "choose another third octet, or none to have a free one chosen".into(),
-    };
-    if let Some(octet) = spec.octet {
-        return if used.contains(&octet) { Err(clash(octet)) } else { Ok(octet) };
-    }
-    let first = spec::derived_octet(&spec.name);
-    free_octet(first, &used).ok_or_else(|| clash(first))
-}
-
-/// The first free octet from one on, round to it again.
-fn free_octet(first: u8, used: &[u8]) -> Option<u8> {
-    (0..=255u8).map(|step| first.wrapping_add(step)).find(|o| !used.contains(o))
 }
 
 /// Does the same for every host at once, handing on what each says; the first failure in the order of hosts is returned.
@@ -427,47 +331,4 @@ fn each(
         let ended = threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         ended.collect::<Vec<_>>().into_iter().collect()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record() -> Record {
-        let Spec { name, suite, hosts, .. } = Spec::demo();
-        Record { name, suite, octet: 0, hosts, site: Vec::new(), boot: String::new() }
-    }
-
-    #[test]
-    fn a_lab_grows_by_new_hosts_and_keeps_the_others() {
-        assert_eq!(record().joined(&Spec::demo()).unwrap(), record());
-        let grown = record().joined(&Spec::new("demo", Suite::Bookworm).host("db-01", 31)).unwrap();
-        assert_eq!(grown.hosts.len(), 4);
-    }
-
-    #[test]
-    fn a_lab_that_is_up_is_not_changed_behind_its_back() {
-        for other in [
-            Spec { suite: Suite::Sid, ..Spec::demo() },
-            Spec { octet: Some(9), ..Spec::demo() },
-            Spec::new("demo", Suite::Bookworm).host("lb-01", 12),
-            Spec::new("demo", Suite::Bookworm).host("lb-02", 11),
-        ] {
-            assert!(record().joined(&other).is_err(), "{other:?}");
-        }
-    }
-
-    #[test]
-    fn a_free_subnet_is_found_past_the_end() {
-        assert_eq!(free_octet(7, &[]), Some(7));
-        assert_eq!(free_octet(7, &[7, 8]), Some(9));
-        assert_eq!(free_octet(255, &[255]), Some(0));
-        assert_eq!(free_octet(0, &(0..=255).collect::<Vec<_>>()), None);
-    }
-
-    #[test]
-    fn a_record_survives_being_written() {
-        let text = serde_json::to_string(&record()).unwrap();
-        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record());
-    }
 }

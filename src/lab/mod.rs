@@ -14,6 +14,7 @@ mod net;
 mod paths;
 mod preflight;
 mod process;
+mod record;
 mod spec;
 mod text;
 

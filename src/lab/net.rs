@@ -159,6 +159,14 @@ impl Net {
     }
 }
 
+/// Puts a running host's end on the bridge again, for a bridge that was made anew under it.
+pub fn attach_host_link(lab: &str, host: &str) {
+    let link = spec::host_link(lab, host);
+    if exists(&link) && !Path::new("/sys/class/net").join(&link).join("master").exists() {
+        let _ = run(command("ip").args(["link", "set", &link, "up", "master", &spec::bridge(lab)]));
+    }
+}
+
 /// Removes a host's end on the bridge, which outlives a killed host for a moment and would be in the way of its next boot.
 pub fn remove_host_link(lab: &str, host: &str) {
     let link = spec::host_link(lab, host);

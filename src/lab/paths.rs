@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -11,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::{
     Progress,
     error::{LabError, Result},
-    process::{command, run},
+    process::{command, run, until},
     spec::Suite,
 };
 
@@ -71,7 +72,9 @@ pub fn lock(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Lock> {
     }
     let file = fs::File::options().create(true).truncate(false).write(true).open(path);
     let file = file.map_err(LabError::file("open the lock", path))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    let free = || flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    // Most are held for a moment only, which is not worth a word.
+    if !until(Duration::from_millis(300), free) {
         progress(Progress::Doing(format!("waiting for another run that holds {}", path.display())));
         let taken = flock(&file, FlockOperation::LockExclusive);
         taken.map_err(|e| LabError::file("take the lock", path)(e.into()))?;

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use rustix::{
-    fs::{statfs, statvfs},
+    fs::{FsWord, statfs, statvfs},
     process::geteuid,
 };
 
@@ -17,7 +17,7 @@ use super::{
 /// Bytes that a base, its packages and a few hosts want.
 const DISK: u64 = 4 << 30;
 /// What `statfs` calls overlayfs, which can't carry another overlay's upper layer.
-const OVERLAYFS: i64 = 0x794c_7630;
+const OVERLAYFS: FsWord = 0x794c_7630;
 
 /// A program that the lab runs, and the Debian package that has it.
 const PROGRAMS: [(&str, &str); 10] = [
@@ -127,7 +127,7 @@ fn storage(state_dir: &Path) -> Vec<Missing> {
             missing.push(Missing::new(what, "free 4 GB there, or set FOOBAR_LAB_DIR to a larger disk"));
         }
     }
-    if statfs(existing).is_ok_and(|s| i64::try_from(s.f_type).is_ok_and(|t| t == OVERLAYFS)) {
+    if statfs(existing).is_ok_and(|s| s.f_type == OVERLAYFS) {
         let what = format!("a plain file system: {place} is an overlay itself");
         missing.push(Missing::new(what, "set FOOBAR_LAB_DIR to a directory on a real disk or a tmpfs"));
     }
