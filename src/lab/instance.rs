@@ -66,7 +66,7 @@ impl Status {
 
 impl Lab {
     /// Makes what the spec asks for and isn't there yet, and waits until it runs. On a lab that is up it does nothing; a
-    /// lab that is up keeps hosts that the spec doesn't name.
+    /// lab that is up keeps hosts that the spec doesn't name. Hosts that ran before know new ones by address only.
     pub fn up(spec: &Spec, progress: &mut dyn FnMut(Progress)) -> Result<Self> {
         spec.check()?;
         preflight::require(&spec.state_dir)?;
