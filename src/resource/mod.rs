@@ -7,6 +7,8 @@ pub mod packages;
 pub mod ruleset;
 pub mod service;
 pub mod stored;
+#[cfg(test)]
+mod tests;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
 use serde::Serialize;
