@@ -1,13 +1,18 @@
 //! The words of the command line, and nothing of what they do. Every flag is also an environment variable.
 
+pub mod lab;
+#[cfg(test)]
+mod tests;
+
 use super::{exit::Exit, limit::Pattern};
 use crate::report::{Verbosity, diff::DiffStyle, style::ColorChoice};
 use clap::{
-    ArgAction, Args, Parser, Subcommand, ValueEnum,
+    Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
     builder::{FalseyValueParser, Styles, styling::AnsiColor},
     error::ErrorKind,
+    parser::ValueSource,
 };
-use std::{ffi::OsString, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -20,6 +25,8 @@ const STYLES: Styles = Styles::styled()
 #[command(
     name = "foobar",
     version,
+    disable_help_flag = true,
+    disable_version_flag = true,
     styles = STYLES,
     max_term_width = 100,
     disable_help_subcommand = true,
@@ -32,14 +39,21 @@ Examples:
   foobar plan -i inventories/staging.yaml -l @nginx,!web-01
   foobar lab demo                        try it all on this machine
 
-Exit status: 0 done, 1 failed, 2 changes pending (plan --detailed-exitcode), 3 verify found a failure,
-4 failed and rolled back, 5 saved plan out of date, 6 locked, 7 host unreachable, 64 wrong usage or topology,
-130 interrupted. Every option can be set in the environment too, as FOOBAR_ and its name."
+Exit status:
+  0 done       2 changes pending (plan --detailed-exitcode)     5 saved plan out of date
+  1 failed     3 verify found a failure                         6 another run holds the lock
+               4 failed and rolled back                         7 host unreachable
+  64 wrong usage or topology      130 interrupted
+
+Every option can be set in the environment too: --ssh-config as FOOBAR_SSH_CONFIG."
 )]
 pub struct Cli {
     /// What is said about the work.
     #[command(flatten)]
     pub talk: Talk,
+    /// print the version
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = "Global options")]
+    version: Option<bool>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -51,14 +65,17 @@ pub struct Cli {
 pub struct Talk {
     /// say only what went wrong
     #[arg(short, long, global = true, env = "FOOBAR_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
-    #[arg(action = ArgAction::SetTrue, conflicts_with = "verbose")]
+    #[arg(action = ArgAction::SetTrue)]
     pub quiet: bool,
-    /// say more: what steps print; twice, also what is sent to hosts
+    /// say more: also what steps print on their hosts
     #[arg(short, long, global = true, action = ArgAction::Count, env = "FOOBAR_VERBOSE", hide_env = true)]
     pub verbose: u8,
     /// when to use colour; NO_COLOR and CLICOLOR_FORCE hold too
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "FOOBAR_COLOR", hide_env = true)]
     pub color: ColorChoice,
+    /// print help; --help prints more of it
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
 }
 
 impl Talk {
@@ -118,7 +135,7 @@ Examples:
   foobar lab up -f foobar.yaml           a host for each host of the topology
   foobar lab exec web-01 -- nginx -T
   foobar lab down")]
-    Lab(LabArgs),
+    Lab(lab::LabArgs),
 }
 
 /// Which site.
@@ -145,7 +162,8 @@ pub struct ReachArgs {
     pub ssh_config: Option<PathBuf>,
     /// connections that are begun at once, at most
     #[arg(long, value_name = "N", default_value = "8", env = "FOOBAR_PARALLEL", hide_env = true)]
-    pub parallel: NonZeroUsize,
+    #[arg(value_parser = at_once)]
+    pub parallel: usize,
     /// seconds until a host that does not answer counts as unreachable
     #[arg(long, value_name = "SECONDS", default_value = "10", env = "FOOBAR_CONNECT_TIMEOUT", hide_env = true)]
     #[arg(value_parser = seconds)]
@@ -283,117 +301,48 @@ pub struct CaArgs {
     pub output: Option<PathBuf>,
 }
 
-/// `foobar lab`
-#[derive(Clone, Debug, Args)]
-#[command(arg_required_else_help = true)]
-pub struct LabArgs {
-    /// What to do with it.
-    #[command(subcommand)]
-    pub command: LabCommand,
-}
-
-/// What to do with the lab.
-#[derive(Clone, Debug, Subcommand)]
-pub enum LabCommand {
-    /// boot a small site, apply its topology, verify it, and say where to look
-    Demo(LabMake),
-    /// boot a host for each host of the topology, and write an inventory for them
-    Up(LabUp),
-    /// stop the hosts and leave nothing of them behind
-    Down(LabName),
-    /// say which hosts run, and where
-    Status(LabName),
-    /// run a command on a host as root
-    #[command(after_help = "Example:\n  foobar lab exec web-01 -- systemctl status nginx")]
-    Exec(LabExec),
-    /// open a shell on a host
-    Ssh(LabSsh),
-}
-
-/// Which lab.
-#[derive(Clone, Debug, Args)]
-pub struct LabName {
-    /// the lab's name, where there are several on this machine
-    #[arg(long, default_value = "lab", env = "FOOBAR_NAME", hide_env = true)]
-    pub name: String,
-}
-
-/// How a lab is made.
-#[derive(Clone, Debug, Args)]
-pub struct LabMake {
-    /// Which lab.
-    #[command(flatten)]
-    pub lab: LabName,
-    /// the Debian that its hosts run
-    #[arg(long, default_value = "trixie", env = "FOOBAR_SUITE", hide_env = true)]
-    pub suite: Suite,
-}
-
-/// `foobar lab up`
-#[derive(Clone, Debug, Args)]
-pub struct LabUp {
-    /// How it is made.
-    #[command(flatten)]
-    pub make: LabMake,
-    /// the topology whose hosts are booted
-    #[arg(short, long, value_name = "FILE", default_value = "foobar.yaml", env = "FOOBAR_FILE", hide_env = true)]
-    pub file: PathBuf,
-}
-
-/// `foobar lab exec`
-#[derive(Clone, Debug, Args)]
-pub struct LabExec {
-    /// Which lab.
-    #[command(flatten)]
-    pub lab: LabName,
-    /// the host
-    pub host: String,
-    /// the command and its words
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<OsString>,
-}
-
-/// `foobar lab ssh`
-#[derive(Clone, Debug, Args)]
-pub struct LabSsh {
-    /// Which lab.
-    #[command(flatten)]
-    pub lab: LabName,
-    /// the host
-    pub host: String,
-}
-
-/// A Debian release.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Suite {
-    /// Debian 12
-    Bookworm,
-    /// Debian 13
-    #[default]
-    Trixie,
-    /// unstable, the one with MySQL itself
-    Sid,
-}
-
-impl Suite {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bookworm => "bookworm",
-            Self::Trixie => "trixie",
-            Self::Sid => "sid",
-        }
-    }
-}
-
 /// Reads the program's own words. Where they are not a command, help or the mistake has been printed, and the answer is
 /// the exit status.
 pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
-    Cli::try_parse_from(words).map_err(|error| {
+    parse(words).map_err(|error| {
         // Help that nobody can read is no reason to panic.
         let _ = error.print();
         exit(error.kind())
     })
+}
+
+fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+    let mut command = without_empty(Cli::command());
+    let matches = command.try_get_matches_from_mut(words)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    // Two flags that say opposite things: what was typed wins over the environment, and typing both is a mistake.
+    let inner = matches.subcommand().map_or(&matches, |(_, inner)| inner);
+    let typed = |id: &str| {
+        [&matches, inner]
+            .iter()
+            .any(|m| m.ids().any(|known| known == id) && m.value_source(id) == Some(ValueSource::CommandLine))
+    };
+    match (typed("quiet"), typed("verbose")) {
+        (true, true) => {
+            return Err(command.error(ErrorKind::ArgumentConflict, "--quiet and --verbose contradict each other"));
+        }
+        (true, false) => cli.talk.verbose = 0,
+        (false, true) => cli.talk.quiet = false,
+        (false, false) => {}
+    }
+    if let (true, false, Command::Plan(PlanArgs { diff, .. }) | Command::Apply(ApplyArgs { diff, .. })) =
+        (typed("diff"), typed("summary"), &mut cli.command)
+    {
+        diff.summary = false;
+    }
+    Ok(cli)
+}
+
+/// An empty variable counts as none: CI systems set them so.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let command = command.mut_args(|arg| if empty(&arg) { arg.env(None::<&'static str>) } else { arg });
+    command.mut_subcommands(without_empty)
 }
 
 /// Asked-for help is success; anything else is wrong usage, which clap would call 2.
@@ -411,101 +360,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(std::iter::once(&"foobar").chain(words))
-    }
-
-    #[test]
-    fn the_words_are_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn help_of_every_command() {
-        fn walk(command: &mut clap::Command, path: &str, out: &mut Vec<(String, String)>) {
-            out.push((path.to_owned(), command.render_help().to_string()));
-            for sub in command.get_subcommands_mut() {
-                let path = format!("{path}-{}", sub.get_name());
-                walk(sub, &path, out);
-            }
-        }
-        let mut command = Cli::command().term_width(100);
-        command.build();
-        let mut all = Vec::new();
-        walk(&mut command, "help", &mut all);
-        assert_eq!(all.len(), 13);
-        for (name, text) in all {
-            insta::assert_snapshot!(name, text);
-        }
-    }
-
-    #[test]
-    fn wrong_usage_is_64_and_asked_for_help_is_not() {
-        let status = |words: &[&str]| parse(words).map_err(|e| exit(e.kind())).map(|_| ());
-        assert_eq!(status(&["plan"]), Ok(()));
-        assert_eq!(status(&["--help"]), Err(Exit::Done));
-        assert_eq!(status(&["plan", "--help"]), Err(Exit::Done));
-        assert_eq!(status(&["--version"]), Err(Exit::Done));
-        for bad in [
-            &[][..],
-            &["plna"],
-            &["plan", "--nope"],
-            &["plan", "--parallel", "0"],
-            &["plan", "--connect-timeout", "0"],
-            &["plan", "-q", "-v"],
-            &["plan", "-l", "a b"],
-            &["plan", "--color", "sometimes"],
-            &["lab"],
-            &["lab", "exec", "web-01"],
-            &["lab", "exec", "web-01", "--"],
-            &["lab", "up", "--suite", "buster"],
-        ] {
-            assert_eq!(status(bad), Err(Exit::Usage), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_whole_line_of_words() {
-        let words = "-v plan -f a.yaml -i b.yaml -l @nginx,!web-01 --limit db-* --parallel 3 --connect-timeout 5s --summary --json";
-        let cli = parse(&words.split(' ').collect::<Vec<_>>()).unwrap();
-        assert_eq!(cli.talk.verbosity(), Verbosity::Verbose);
-        let Command::Plan(plan) = cli.command else { panic!("another command") };
-        let limit: Vec<String> = plan.limit.limit.iter().map(Pattern::to_string).collect();
-        assert_eq!(limit, ["@nginx", "!web-01", "db-*"]);
-        assert_eq!((plan.reach.parallel.get(), plan.reach.connect_timeout.as_secs()), (3, 5));
-        assert_eq!((plan.diff.style(), plan.json.json), (DiffStyle::None, true));
-        let cli = parse(&["apply", "--auto-approve", "-vv"]).unwrap();
-        assert_eq!(cli.talk.verbose, 2);
-        let Command::Apply(apply) = cli.command else { panic!("another command") };
-        assert!(apply.yes && apply.diff.style() == DiffStyle::Short);
-        let cli = parse(&["lab", "exec", "web-01", "--", "nginx", "-T"]).unwrap();
-        let Command::Lab(LabArgs { command: LabCommand::Exec(exec) }) = cli.command else { panic!("another command") };
-        assert_eq!((exec.host.as_str(), exec.command.len()), ("web-01", 2));
-    }
-
-    #[test]
-    fn every_option_is_in_the_environment_too() {
-        fn walk(command: &clap::Command) {
-            for arg in command.get_arguments().filter(|a| !a.is_positional()) {
-                let id = arg.get_id().as_str();
-                if ["help", "version"].contains(&id) {
-                    continue;
-                }
-                let name = format!("FOOBAR_{}", id.to_uppercase());
-                assert_eq!(
-                    arg.get_env().and_then(|e| e.to_str()),
-                    Some(name.as_str()),
-                    "{id} of {}",
-                    command.get_name()
-                );
-            }
-            command.get_subcommands().for_each(walk);
-        }
-        walk(&Cli::command());
+fn at_once(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=1000) => Ok(n),
+        _ => Err("a whole number from 1 to 1000 is needed".to_owned()),
     }
 }

@@ -57,3 +57,15 @@ impl From<TransportErrorKind> for Exit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_a_promise() {
+        use Exit::*;
+        let all = [Done, Failed, Pending, CheckFailed, RolledBack, StalePlan, Locked, Unreachable, Usage, Interrupted];
+        assert_eq!(all.map(Exit::code), [0, 1, 2, 3, 4, 5, 6, 7, 64, 130]);
+    }
+}

@@ -204,10 +204,10 @@ impl Applying {
             Event::StepStarted { step, host, summary } => {
                 let lane = self.hosts.entry(host.clone()).or_default();
                 lane.running.push((*step, summary.clone(), now));
-                if !self.slots.iter().flatten().any(|h| h == host) {
-                    if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is_none()) {
-                        *slot = Some(host.clone());
-                    }
+                let shown = self.slots.iter().flatten().any(|h| h == host);
+                let free = self.slots.iter_mut().find(|slot| slot.is_none());
+                if let (false, Some(slot)) = (shown, free) {
+                    *slot = Some(host.clone());
                 }
             }
             Event::StepDone { step, host, .. } => self.ended(*step, host, calm, |lane| lane.done += 1),
@@ -237,5 +237,64 @@ impl Applying {
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.as_ref() == Some(host)) {
             *slot = next;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Draft, change, everything, failed_run};
+    use super::*;
+    use crate::{event::Reporter, resource::Action};
+
+    #[test]
+    fn the_board_keeps_its_height() {
+        let plan = everything();
+        let mut board = Board::new(Palette::new(false), 8);
+        board.expect(&plan);
+        let mut out = String::new();
+        let mut heights = std::collections::BTreeSet::new();
+        let mut tick = 0;
+        struct Each<F>(F);
+        impl<F: FnMut(&Event) + Send> Reporter for Each<F> {
+            fn event(&mut self, event: &Event) {
+                (self.0)(event);
+            }
+        }
+        failed_run(&mut Each(|event: &Event| {
+            tick += 1;
+            board.event(event, Duration::from_millis(tick * 700));
+            let lines = board.lines(72, Duration::from_millis(tick * 700 + 300));
+            assert!(lines.iter().all(|line| line.chars().count() <= 72), "{lines:#?}");
+            if let Event::ApplyStarted { .. } | Event::StepStarted { .. } | Event::StepSkipped { .. } = event {
+                heights.insert(lines.len());
+            }
+            if matches!(event, Event::Connecting { .. } | Event::StepStarted { .. } | Event::Note { .. }) {
+                out += &(lines.join("\n") + "\n\n");
+            }
+        }));
+        assert_eq!(heights.len(), 1, "{heights:?}");
+        insta::assert_snapshot!("board", out);
+    }
+
+    #[test]
+    fn the_board_of_forty_hosts_shows_those_at_work() {
+        let names: Vec<String> = (1..=40).map(|i| format!("web-{i:02}")).collect();
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        let plan = Draft::new(&all).step(&all, ("packages", "n"), change(Action::Create, "install nginx")).0;
+        let mut board = Board::new(Palette::new(false), 4);
+        board.expect(&plan);
+        let at = Duration::from_millis;
+        board.event(&Event::ApplyStarted { steps: 40 }, at(0));
+        let quiet = board.lines(80, at(100));
+        for id in 0..10 {
+            let summary = "install nginx".to_owned();
+            board.event(&Event::StepStarted { step: id, host: plan.steps[id].host.clone(), summary }, at(1_000));
+        }
+        for id in [1, 2] {
+            board.event(&Event::StepDone { step: id, host: plan.steps[id].host.clone(), millis: 900 }, at(2_000));
+        }
+        let busy = board.lines(80, at(2_100));
+        assert_eq!(quiet.len(), busy.len());
+        insta::assert_snapshot!("board-many", busy.join("\n"));
     }
 }

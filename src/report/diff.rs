@@ -4,6 +4,7 @@
 use super::style::{Palette, Tone, count, harmless};
 use crate::resource::{Action, FileDiff};
 use similar::{ChangeTag, TextDiff};
+use std::time::Duration;
 
 /// How much of a file's difference is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -22,15 +23,14 @@ const SHORT: usize = 40;
 /// Cutting has to save more than it costs.
 const SLACK: usize = 8;
 
-/// The sign of an action, in its colour, three characters wide.
-pub fn sign(action: Action, palette: Palette) -> String {
-    let (tone, sign) = match action {
-        Action::Create => (Tone::Add, "  +"),
-        Action::Update => (Tone::Change, "  ~"),
-        Action::Delete => (Tone::Remove, "  -"),
+/// The sign of an action and the tone that goes with it.
+pub fn sign(action: Action) -> (Tone, &'static str) {
+    match action {
+        Action::Create => (Tone::Add, "+"),
+        Action::Update => (Tone::Change, "~"),
+        Action::Delete => (Tone::Remove, "-"),
         Action::Replace => (Tone::Replace, "-/+"),
-    };
-    palette.paint(tone, sign)
+    }
 }
 
 /// The lines of a file's difference: its path, then what differs. `step` is what the step does that it belongs to.
@@ -49,7 +49,8 @@ pub fn lines(file: &FileDiff, step: Action, style: DiffStyle, palette: Palette) 
         _ => (Vec::new(), None),
     };
     let notes: Vec<String> = facts.into_iter().chain(file.notes.iter().map(|n| harmless(n).into_owned())).collect();
-    let mut head = format!("{} {}", sign(action, palette).replace("  ", ""), harmless(&file.path));
+    let (tone, sign) = sign(action);
+    let mut head = format!("{} {}", palette.paint(tone, sign), harmless(&file.path));
     if !notes.is_empty() {
         head = format!("{head}  {}", palette.paint(Tone::Dim, &notes.join(", ")));
     }
@@ -73,7 +74,8 @@ fn whole(text: &str, sign: char, tone: Tone, palette: Palette) -> (Vec<String>, 
 
 /// A file that changes: unified hunks.
 fn changed(before: &str, after: &str, palette: Palette) -> (Vec<String>, Option<String>) {
-    let diff = TextDiff::from_lines(before, after);
+    // Past that, similar settles for a longer diff instead of the shortest one.
+    let diff = TextDiff::configure().timeout(Duration::from_secs(1)).diff_lines(before, after);
     let (mut out, mut added, mut removed) = (Vec::new(), 0, 0);
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
         out.push(palette.paint(Tone::Place, &hunk.header().to_string()));

@@ -28,6 +28,8 @@ pub struct Live {
     palette: Palette,
     verbosity: Verbosity,
     start: Instant,
+    /// Of the longest host name, for a straight column.
+    width: usize,
     board: Arc<Mutex<Board>>,
     bar: Option<ProgressBar>,
     running: BTreeMap<StepId, (String, Vec<String>)>,
@@ -42,6 +44,7 @@ impl Live {
             palette,
             verbosity,
             start: Instant::now(),
+            width: 0,
             board: Arc::new(Mutex::new(board)),
             bar: None,
             running: BTreeMap::new(),
@@ -69,7 +72,8 @@ impl Live {
                 let (width, _) = terminal_size(&std::io::stderr());
                 // One column stays free: some terminals wrap when the last one is written.
                 let text = lock(&board).lines(width.saturating_sub(1), start.elapsed()).join("\n");
-                let _ = to.write_str(&text);
+                // A tick may find the board empty just before it is taken off; indicatif loses the line above then.
+                let _ = to.write_str(if text.is_empty() { " " } else { &text });
             };
             let style = ProgressStyle::with_template("{board}").unwrap_or_else(|_| ProgressStyle::default_spinner());
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -81,7 +85,8 @@ impl Live {
 
     fn ended(&mut self, step: StepId, host: &HostName, mark: (Tone, &str), end: &str) {
         let (summary, output) = self.running.remove(&step).unwrap_or_default();
-        let host = self.palette.paint(Tone::Place, host.as_str());
+        let width = self.width;
+        let host = self.palette.paint(Tone::Place, &format!("{host:<width$}"));
         let mark = self.palette.paint(mark.0, mark.1);
         self.say(&format!("  {mark} {host}  {}  {end}", harmless(&summary)));
         for line in output {
@@ -92,7 +97,6 @@ impl Live {
 
 impl Reporter for Live {
     fn event(&mut self, event: &Event) {
-        lock(&self.board).event(event, self.start.elapsed());
         match event {
             Event::StepStarted { step, summary, .. } => {
                 self.running.insert(*step, (summary.clone(), Vec::new()));
@@ -118,12 +122,14 @@ impl Reporter for Live {
             }
             _ => {}
         }
+        lock(&self.board).event(event, self.start.elapsed());
         self.draw();
     }
 }
 
 impl Face for Live {
     fn expect(&mut self, plan: &Plan) {
+        self.width = plan.steps.iter().map(|s| s.host.as_str().len()).max().unwrap_or(0);
         lock(&self.board).expect(plan);
     }
 

@@ -8,6 +8,8 @@ pub mod diff;
 pub mod json;
 pub mod lines;
 pub mod live;
+#[cfg(test)]
+mod look;
 pub mod outcome;
 pub mod plan;
 pub mod problem;

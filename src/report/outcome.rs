@@ -11,7 +11,7 @@ use crate::{
     plan::{Plan, Step, StepId},
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 /// Lines of a failed step's output that are shown.
 const TAIL: usize = 20;
@@ -143,21 +143,17 @@ impl<'a> Outcome<'a> {
 
     fn failure(&self, step: &Step, palette: Palette) -> String {
         let mut out = format!("{} {}\n", palette.paint(Tone::Fail, "✗"), self.named(step.id, palette));
+        let bar = palette.paint(Tone::Dim, "│");
+        let mut room = TAIL;
         if let Some(Fate::Failed(why)) = self.record.fate(step.id) {
-            for (i, line) in harmless_lines(why).enumerate() {
-                let bar = palette.paint(Tone::Dim, "│");
-                out += &if i == 0 { format!("    {line}\n") } else { format!("    {bar} {line}\n") };
-            }
+            let lines: Vec<_> = harmless_lines(why).collect();
+            let (first, rest) = lines.split_at(lines.len().min(1));
+            first.iter().for_each(|line| out += &format!("    {line}\n"));
+            room -= last(rest, TAIL, &bar, palette, &mut out);
         }
-        let lines: Vec<&str> = self.record.output(step.id).collect();
-        let from = lines.len().saturating_sub(TAIL);
-        if from > 0 {
-            let more = format!("… {} earlier", count(from, "line"));
-            out += &format!("    {}\n", palette.paint(Tone::Dim, &more));
-        }
-        for line in &lines[from..] {
-            out += &format!("    {} {}\n", palette.paint(Tone::Dim, "│"), harmless(line));
-        }
+        // What it said about the failure comes first; what it printed before fills the rest, and is never left out whole.
+        let lines: Vec<_> = self.record.output(step.id).map(harmless).collect();
+        last(&lines, room.max(5), &bar, palette, &mut out);
         out + "\n"
     }
 
@@ -209,4 +205,15 @@ impl<'a> Outcome<'a> {
         }
         out
     }
+}
+
+/// Writes the last lines of several, at most `most`; answers how many.
+fn last(lines: &[Cow<'_, str>], most: usize, bar: &str, palette: Palette, out: &mut String) -> usize {
+    let from = lines.len().saturating_sub(most);
+    if from > 0 {
+        let more = palette.paint(Tone::Dim, &format!("… {} before", count(from, "line")));
+        *out += &format!("    {more}\n");
+    }
+    lines[from..].iter().for_each(|line| *out += &format!("    {bar} {line}\n"));
+    lines.len() - from
 }

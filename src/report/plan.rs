@@ -174,7 +174,9 @@ fn heading(fold: &Fold<'_>, all: &[Fold<'_>], view: &View) -> Vec<String> {
         Impact::None => String::new(),
         felt => format!("  ({})", impact(felt, view.palette)),
     };
-    let head = format!("{} {}", sign(change.action, view.palette), view.palette.paint(Tone::Bold, &summary));
+    let (tone, sign) = sign(change.action);
+    let sign = view.palette.paint(tone, &format!("{sign:>3}"));
+    let head = format!("{sign} {}", view.palette.paint(Tone::Bold, &summary));
     let felt_width = if felt.is_empty() { 0 } else { change.impact.to_string().len() + 4 };
     let width = INDENT + length(fold).max(column) + 2 + place.chars().count() + felt_width;
     if width <= view.width {
@@ -205,7 +207,7 @@ fn body(step: &Step, view: &View) -> Vec<String> {
     }
     for file in &step.change.diffs {
         for line in diff::lines(file, step.change.action, view.diff, view.palette) {
-            out.push(format!("      {line}"));
+            out.push(format!("      {line}").trim_end().to_owned());
         }
     }
     out

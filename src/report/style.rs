@@ -2,7 +2,7 @@
 //! harmless. All text of a host or a file goes through [`harmless`] before it is shown; nothing else has to think of it.
 
 use crate::base::name::HostName;
-use std::{borrow::Cow, fmt::Write as _, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, io::IsTerminal, time::Duration};
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -17,6 +17,11 @@ pub enum ColorChoice {
 }
 
 impl ColorChoice {
+    /// The palette for a stream of this process.
+    pub fn palette(self, stream: &impl IsTerminal) -> Palette {
+        Palette::new(self.decide(stream.is_terminal(), |name| std::env::var(name).ok()))
+    }
+
     /// Whether there is colour on a stream. An explicit word wins; then `NO_COLOR` (non-empty), `CLICOLOR_FORCE`,
     /// `TERM=dumb`, and whether the stream is a terminal, in this order. `env` looks a variable up.
     pub fn decide(self, terminal: bool, env: impl Fn(&str) -> Option<String>) -> bool {

@@ -2,7 +2,6 @@
 //! eye (`look.rs`) and by the tests of `style.rs`.
 
 use super::{
-    board::Board,
     checks,
     diff::DiffStyle,
     json, lines,
@@ -37,16 +36,16 @@ fn file(path: &str, before: Option<&str>, after: Option<&str>, notes: &[&str]) -
 }
 
 /// A plan under construction: each call adds the same step to several hosts.
-struct Draft(Plan);
+pub(super) struct Draft(pub(super) Plan);
 
 impl Draft {
-    fn new(hosts: &[&str]) -> Self {
+    pub(super) fn new(hosts: &[&str]) -> Self {
         let hosts = hosts.iter().map(|h| host(h)).collect();
         let site = "www.foobar.com".parse().unwrap();
         Self(Plan { site, hosts, steps: Vec::new(), left_out: Vec::new() })
     }
 
-    fn step(mut self, hosts: &[&str], id: (&'static str, &str), change: Change) -> Self {
+    pub(super) fn step(mut self, hosts: &[&str], id: (&'static str, &str), change: Change) -> Self {
         for name in hosts {
             let place = self.0.steps.len();
             let after = self.0.steps.iter().rev().find(|s| s.host == host(name)).map(|s| s.id);
@@ -62,7 +61,7 @@ impl Draft {
     }
 }
 
-fn change(action: Action, summary: &str) -> Change {
+pub(super) fn change(action: Action, summary: &str) -> Change {
     Change::new(action, summary, Script::raw("echo hush-hush"))
 }
 
@@ -348,56 +347,4 @@ fn what_keeps_a_command_from_going_on() {
     let palette = Palette::new(false);
     insta::assert_snapshot!("unreachable", problem::all(&transport, 100, palette));
     insta::assert_snapshot!("refused", problem::all(&refusals, 100, palette));
-}
-
-#[test]
-fn the_board_keeps_its_height() {
-    let plan = everything();
-    let mut board = Board::new(Palette::new(false), 8);
-    board.expect(&plan);
-    let mut out = String::new();
-    let mut heights = std::collections::BTreeSet::new();
-    let mut tick = 0;
-    struct Each<F>(F);
-    impl<F: FnMut(&Event) + Send> Reporter for Each<F> {
-        fn event(&mut self, event: &Event) {
-            (self.0)(event);
-        }
-    }
-    failed_run(&mut Each(|event: &Event| {
-        tick += 1;
-        board.event(event, Duration::from_millis(tick * 700));
-        let lines = board.lines(72, Duration::from_millis(tick * 700 + 300));
-        assert!(lines.iter().all(|line| line.chars().count() <= 72), "{lines:#?}");
-        if let Event::ApplyStarted { .. } | Event::StepStarted { .. } | Event::StepSkipped { .. } = event {
-            heights.insert(lines.len());
-        }
-        if matches!(event, Event::Connecting { .. } | Event::StepStarted { .. } | Event::Note { .. }) {
-            out += &(lines.join("\n") + "\n\n");
-        }
-    }));
-    assert_eq!(heights.len(), 1, "{heights:?}");
-    insta::assert_snapshot!("board", out);
-}
-
-#[test]
-fn the_board_of_forty_hosts_shows_those_at_work() {
-    let names: Vec<String> = (1..=40).map(|i| format!("web-{i:02}")).collect();
-    let all: Vec<&str> = names.iter().map(String::as_str).collect();
-    let plan = Draft::new(&all).step(&all, ("packages", "n"), change(Action::Create, "install nginx")).0;
-    let mut board = Board::new(Palette::new(false), 4);
-    board.expect(&plan);
-    let at = Duration::from_millis;
-    board.event(&Event::ApplyStarted { steps: 40 }, at(0));
-    let quiet = board.lines(80, at(100));
-    for id in 0..10 {
-        let summary = "install nginx".to_owned();
-        board.event(&Event::StepStarted { step: id, host: plan.steps[id].host.clone(), summary }, at(1_000));
-    }
-    for id in [1, 2] {
-        board.event(&Event::StepDone { step: id, host: plan.steps[id].host.clone(), millis: 900 }, at(2_000));
-    }
-    let busy = board.lines(80, at(2_100));
-    assert_eq!(quiet.len(), busy.len());
-    insta::assert_snapshot!("board-many", busy.join("\n"));
 }
