@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 /// Something that happened during a run.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// So many hosts are about to be read.
+    ObserveStarted { hosts: usize },
     /// A connection to this host is being made, or reused.
     Connecting { host: HostName },
     /// The host has answered its probe.
