@@ -19,6 +19,7 @@ pub async fn observe(
     events: &Events,
 ) -> Result<BTreeMap<HostName, Observation>, Vec<TransportError>> {
     let tell = |event| events.tell(event);
+    tell(Event::ObserveStarted { hosts: hosts.len() });
     let ask = |host: &HostName| {
         let host = host.clone();
         async move {

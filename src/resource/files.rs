@@ -178,11 +178,11 @@ impl Files {
         }
         if !same_text {
             if content.is_secret() && stat.is_some() {
-                diff.notes.push("holds secrets: what was there is not shown".into());
+                diff.notes.push("not shown: it holds secrets".into());
             } else if stat.is_some() {
                 diff.before = field("body").and_then(|b| decode(b.first()?));
                 if diff.before.is_none() {
-                    diff.notes.push(format!("what was there ({} bytes) is not shown", meta(4)));
+                    diff.notes.push(format!("not shown: {} bytes that are no short text", meta(4)));
                 }
             }
             diff.after = Some(content.shown(seen.secrets, seen.fingerprint_key));
