@@ -1,10 +1,13 @@
 //! The border between doing and showing: what happens during a run, as data. Who shows it, and how, is `report/`.
 
 use crate::{base::name::HostName, component::Verdict, plan::StepId};
+use std::sync::{Mutex, PoisonError};
 
 /// Something that happened during a run.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// So many hosts are about to be read.
+    ObserveStarted { hosts: usize },
     /// A connection to this host is being made, or reused.
     Connecting { host: HostName },
     /// The host has answered its probe.
@@ -33,4 +36,19 @@ pub enum Event {
 pub trait Reporter: Send {
     /// Takes one in. It never fails: what cannot be shown is dropped.
     fn event(&mut self, event: &Event);
+}
+
+/// Where the tasks of a run tell what happens; one reporter hears them one at a time.
+pub struct Events(Mutex<Box<dyn Reporter>>);
+
+impl Events {
+    /// Events go to this reporter.
+    pub fn new(reporter: impl Reporter + 'static) -> Self {
+        Self(Mutex::new(Box::new(reporter)))
+    }
+
+    /// Tells one.
+    pub fn tell(&self, event: Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).event(&event);
+    }
 }

@@ -28,9 +28,12 @@
 //! | apart | `lab/` | real throw-away hosts on this machine; nothing imports it but `cli` |
 
 pub mod base;
+pub mod cli;
 pub mod component;
+pub mod engine;
 pub mod event;
 pub mod lab;
 pub mod plan;
+pub mod report;
 pub mod resource;
 pub mod transport;

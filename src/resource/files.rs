@@ -1,7 +1,9 @@
 //! Files that belong together: written to the side, accepted by the daemon's own checker as the whole tree they will be
 //! part of, then renamed into place. What is in them, and who checks them, the component says.
 
-use super::{Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen};
+use super::{
+    Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, packages::Packages,
+};
 use crate::base::{
     digest::sha256,
     script::{Script, quote},
@@ -128,7 +130,10 @@ impl Files {
         let mut diff = FileDiff { path: file.path.clone(), before: None, after: None, notes: Vec::new() };
         if matches!(file.body, Body::Absent) {
             if stat.is_none() {
-                return Ok(None);
+                // What is not there yet may come with a package that this plan installs before.
+                let brought = seen.is_changing(&Packages::key());
+                diff.notes.push("goes if a package brings it".into());
+                return Ok(brought.then_some(Difference { file, bytes: None, diff }));
             }
             diff.before = field("body").and_then(|b| decode(b.first()?));
             return Ok(Some(Difference { file, bytes: None, diff }));
@@ -173,11 +178,11 @@ impl Files {
         }
         if !same_text {
             if content.is_secret() && stat.is_some() {
-                diff.notes.push("holds secrets: what was there is not shown".into());
+                diff.notes.push("not shown: it holds secrets".into());
             } else if stat.is_some() {
                 diff.before = field("body").and_then(|b| decode(b.first()?));
                 if diff.before.is_none() {
-                    diff.notes.push(format!("what was there ({} bytes) is not shown", meta(4)));
+                    diff.notes.push(format!("not shown: {} bytes that are no short text", meta(4)));
                 }
             }
             diff.after = Some(content.shown(seen.secrets, seen.fingerprint_key));

@@ -9,6 +9,8 @@ pub mod release;
 pub mod ruleset;
 pub mod service;
 pub mod stored;
+#[cfg(test)]
+mod tests;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
 use serde::Serialize;

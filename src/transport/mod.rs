@@ -1,5 +1,7 @@
 //! One way to a host: run a script there and hear what it says. What the scripts are about is nobody's business here.
 
+pub mod ssh;
+
 use crate::base::{name::HostName, script::Script};
 use std::future::Future;
 

@@ -1,0 +1,368 @@
+//! The words of the command line, and nothing of what they do. Every flag is also an environment variable.
+
+pub mod lab;
+#[cfg(test)]
+mod tests;
+
+use super::{exit::Exit, limit::Pattern};
+use crate::report::{Verbosity, diff::DiffStyle, style::ColorChoice};
+use clap::{
+    Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{FalseyValueParser, Styles, styling::AnsiColor},
+    error::ErrorKind,
+    parser::ValueSource,
+};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// turn a YAML topology of a web stack into real servers, over SSH, and prove that they match
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "foobar",
+    version,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    styles = STYLES,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  foobar validate                        check foobar.yaml, without a host
+  foobar plan                            show what would change
+  foobar apply                           show it, ask, do it, verify it
+  foobar plan -i inventories/staging.yaml -l @nginx,!web-01
+  foobar lab demo                        try it all on this machine
+
+Exit status:
+  0 done       2 changes pending (plan --detailed-exitcode)     5 saved plan out of date
+  1 failed     3 verify found a failure                         6 another run holds the lock
+               4 failed and rolled back                         7 host unreachable
+  64 wrong usage or topology      130 interrupted
+
+Every option can be set in the environment too: --ssh-config as FOOBAR_SSH_CONFIG."
+)]
+pub struct Cli {
+    /// What is said about the work.
+    #[command(flatten)]
+    pub talk: Talk,
+    /// print the version
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = "Global options")]
+    version: Option<bool>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What is said about the work; holds for every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Talk {
+    /// say only what went wrong
+    #[arg(short, long, global = true, env = "FOOBAR_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(action = ArgAction::SetTrue)]
+    pub quiet: bool,
+    /// say more: also what steps print on their hosts
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "FOOBAR_VERBOSE", hide_env = true)]
+    pub verbose: u8,
+    /// when to use colour; NO_COLOR and CLICOLOR_FORCE hold too
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "FOOBAR_COLOR", hide_env = true)]
+    pub color: ColorChoice,
+    /// print help; --help prints more of it
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
+}
+
+impl Talk {
+    /// How much is said.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, _) => Verbosity::Verbose,
+        }
+    }
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// check the topology and everything it names, without a host
+    #[command(after_help = "\
+Examples:
+  foobar validate
+  foobar validate -f sites/shop.yaml -i inventories/production.yaml")]
+    Validate(ValidateArgs),
+    /// show what would change on the hosts; nothing is changed
+    #[command(after_help = "\
+Examples:
+  foobar plan
+  foobar plan --summary -l web-*          one line a step, web hosts only
+  foobar plan --json | jq .summary
+  foobar plan --detailed-exitcode         exit 0: nothing to do, 2: changes pending")]
+    Plan(PlanArgs),
+    /// show what would change, ask, change it, and verify it
+    #[command(after_help = "\
+Examples:
+  foobar apply
+  foobar apply --yes -l @haproxy
+  foobar apply --yes --json > run.jsonl   one event a line
+
+Without --yes it asks; where there is no terminal to ask on, --yes is needed.")]
+    Apply(ApplyArgs),
+    /// prove that the hosts serve what the topology says; nothing is changed
+    #[command(after_help = "\
+Examples:
+  foobar verify
+  foobar verify --json | jq '.checks[] | select(.outcome != \"pass\")'
+
+Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
+    Verify(VerifyArgs),
+    /// print the certificate of the site's own authority, for browsers and curl to trust
+    #[command(after_help = "\
+Examples:
+  foobar ca -o ca.crt && curl --cacert ca.crt https://www.example.com/")]
+    Ca(CaArgs),
+    /// run throw-away hosts on this machine to try a topology on
+    #[command(after_help = "\
+Examples:
+  foobar lab demo                        a site of three hosts, from nothing to verified
+  foobar lab up -f foobar.yaml           a host for each host of the topology
+  foobar lab exec web-01 -- nginx -T
+  foobar lab down")]
+    Lab(lab::LabArgs),
+}
+
+/// Which site.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Topology")]
+pub struct SiteArgs {
+    /// the topology
+    #[arg(short, long, value_name = "FILE", default_value = "foobar.yaml", env = "FOOBAR_FILE", hide_env = true)]
+    pub file: PathBuf,
+    /// where its hosts are: addresses and SSH settings, which win over the topology's
+    #[arg(short, long, value_name = "FILE", env = "FOOBAR_INVENTORY", hide_env = true)]
+    pub inventory: Option<PathBuf>,
+    /// a folder of templates that are used instead of foobar's own of the same name
+    #[arg(long, value_name = "DIR", env = "FOOBAR_TEMPLATES", hide_env = true)]
+    pub templates: Option<PathBuf>,
+}
+
+/// How hosts are reached.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Hosts")]
+pub struct ReachArgs {
+    /// an SSH configuration to use instead of ~/.ssh/config
+    #[arg(long, value_name = "FILE", env = "FOOBAR_SSH_CONFIG", hide_env = true)]
+    pub ssh_config: Option<PathBuf>,
+    /// connections that are begun at once, at most
+    #[arg(long, value_name = "N", default_value = "8", env = "FOOBAR_PARALLEL", hide_env = true)]
+    #[arg(value_parser = at_once)]
+    pub parallel: usize,
+    /// seconds until a host that does not answer counts as unreachable
+    #[arg(long, value_name = "SECONDS", default_value = "10", env = "FOOBAR_CONNECT_TIMEOUT", hide_env = true)]
+    #[arg(value_parser = seconds)]
+    pub connect_timeout: Duration,
+}
+
+/// Which hosts.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Hosts")]
+pub struct LimitArgs {
+    /// hosts to write to, by name, glob (web-*), role (@nginx) or exclusion (!db-01); all are still read
+    #[arg(short, long, value_name = "PATTERN", value_delimiter = ',', env = "FOOBAR_LIMIT", hide_env = true)]
+    #[arg(action = ArgAction::Append, allow_hyphen_values = false)]
+    pub limit: Vec<Pattern>,
+    /// print the hosts that would be used, and do nothing
+    #[arg(long, env = "FOOBAR_LIST_HOSTS", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(action = ArgAction::SetTrue)]
+    pub list_hosts: bool,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct DiffArgs {
+    /// how much of each file
+    #[arg(long, value_name = "HOW", default_value = "short", env = "FOOBAR_DIFF", hide_env = true)]
+    diff: DiffStyle,
+    /// one line a step: the same as --diff none
+    #[arg(long, env = "FOOBAR_SUMMARY", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(action = ArgAction::SetTrue)]
+    summary: bool,
+}
+
+impl DiffArgs {
+    /// How much of each file is shown.
+    pub fn style(&self) -> DiffStyle {
+        if self.summary { DiffStyle::None } else { self.diff }
+    }
+}
+
+/// Data for programs.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct JsonArgs {
+    /// JSON on stdout instead of text
+    #[arg(long, env = "FOOBAR_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(action = ArgAction::SetTrue)]
+    pub json: bool,
+}
+
+/// `foobar validate`
+#[derive(Clone, Debug, Args)]
+pub struct ValidateArgs {
+    /// Which site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+}
+
+/// `foobar plan`
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// Which site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+    /// Which hosts.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+    /// How they are reached.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+    /// How it is shown.
+    #[command(flatten)]
+    pub diff: DiffArgs,
+    /// For programs.
+    #[command(flatten)]
+    pub json: JsonArgs,
+    /// exit with 2 where changes are pending
+    #[arg(long, env = "FOOBAR_DETAILED_EXITCODE", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(action = ArgAction::SetTrue, help_heading = "Output")]
+    pub detailed_exitcode: bool,
+}
+
+/// `foobar apply`
+#[derive(Clone, Debug, Args)]
+pub struct ApplyArgs {
+    /// Which site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+    /// Which hosts.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+    /// How they are reached.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+    /// How it is shown.
+    #[command(flatten)]
+    pub diff: DiffArgs,
+    /// For programs.
+    #[command(flatten)]
+    pub json: JsonArgs,
+    /// do not ask
+    #[arg(short, long, visible_alias = "auto-approve", env = "FOOBAR_YES", hide_env = true)]
+    #[arg(value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    pub yes: bool,
+}
+
+/// `foobar verify`
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Which site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+    /// Which hosts.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+    /// How they are reached.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+    /// For programs.
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+/// `foobar ca`
+#[derive(Clone, Debug, Args)]
+pub struct CaArgs {
+    /// Which site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+    /// How hosts are reached.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+    /// a file to write it to, instead of stdout
+    #[arg(short, long, value_name = "FILE", env = "FOOBAR_OUTPUT", hide_env = true)]
+    pub output: Option<PathBuf>,
+}
+
+/// Reads the program's own words. Where they are not a command, help or the mistake has been printed, and the answer is
+/// the exit status.
+pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
+    parse(words).map_err(|error| {
+        // Help that nobody can read is no reason to panic.
+        let _ = error.print();
+        exit(error.kind())
+    })
+}
+
+fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+    let mut command = without_empty(Cli::command());
+    let matches = command.try_get_matches_from_mut(words)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    // Two flags that say opposite things: what was typed wins over the environment, and typing both is a mistake.
+    let inner = matches.subcommand().map_or(&matches, |(_, inner)| inner);
+    let typed = |id: &str| {
+        [&matches, inner]
+            .iter()
+            .any(|m| m.ids().any(|known| known == id) && m.value_source(id) == Some(ValueSource::CommandLine))
+    };
+    match (typed("quiet"), typed("verbose")) {
+        (true, true) => {
+            return Err(command.error(ErrorKind::ArgumentConflict, "--quiet and --verbose contradict each other"));
+        }
+        (true, false) => cli.talk.verbose = 0,
+        (false, true) => cli.talk.quiet = false,
+        (false, false) => {}
+    }
+    if let (true, false, Command::Plan(PlanArgs { diff, .. }) | Command::Apply(ApplyArgs { diff, .. })) =
+        (typed("diff"), typed("summary"), &mut cli.command)
+    {
+        diff.summary = false;
+    }
+    Ok(cli)
+}
+
+/// An empty variable counts as none: CI systems set them so.
+fn without_empty(command: clap::Command) -> clap::Command {
+    let empty = |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let command = command.mut_args(|arg| if empty(&arg) { arg.env(None::<&'static str>) } else { arg });
+    command.mut_subcommands(without_empty)
+}
+
+/// Asked-for help is success; anything else is wrong usage, which clap would call 2.
+fn exit(kind: ErrorKind) -> Exit {
+    match kind {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.trim_end_matches('s').parse::<u64>() {
+        Ok(n @ 1..=3600) => Ok(Duration::from_secs(n)),
+        _ => Err("a whole number of seconds from 1 to 3600 is needed".to_owned()),
+    }
+}
+
+fn at_once(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=1000) => Ok(n),
+        _ => Err("a whole number from 1 to 1000 is needed".to_owned()),
+    }
+}

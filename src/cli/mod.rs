@@ -1,0 +1,5 @@
+//! The command line: its words, its exit codes, reading local files, one short recipe a command.
+
+pub mod args;
+pub mod exit;
+pub mod limit;

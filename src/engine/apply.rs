@@ -1,0 +1,339 @@
+//! Carries a plan out: a ready-queue over its graph. Each host runs one batch of steps at a time, all that its own order
+//! and the other hosts allow, in one exec whose progress streams back. After a failure nothing new is begun anywhere.
+//! What a step does is none of this file's business.
+
+use crate::{
+    base::{
+        name::HostName,
+        script::{Script, quote},
+        secret::Secrets,
+    },
+    event::{Event, Events},
+    plan::{Plan, Step, StepId},
+    resource::STATE_DIR,
+    transport::{Transport, TransportError, TransportErrorKind},
+};
+use futures_util::future::{join, join_all};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+use tokio::sync::{mpsc, watch};
+
+/// Exit status of a batch that found another run at work: EX_TEMPFAIL of sysexits.h.
+const LOCKED: i32 = 75;
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Steps that succeeded.
+    pub done: Vec<StepId>,
+    /// Steps that failed, each with why: what it printed last, without secrets.
+    pub failed: Vec<(StepId, String)>,
+    /// Steps that were not begun, each with the failed step that was the cause.
+    pub skipped: Vec<(StepId, Option<StepId>)>,
+    /// Hosts that could not be spoken to.
+    pub errors: Vec<TransportError>,
+    /// Hosts on which another run was at work, with what it says of itself.
+    pub locked: Vec<(HostName, String)>,
+    /// Failed steps whose change undoes itself on the host.
+    pub reverting: Vec<StepId>,
+}
+
+impl Outcome {
+    /// Whether everything was done.
+    pub fn is_success(&self) -> bool {
+        self.failed.is_empty() && self.skipped.is_empty() && self.errors.is_empty() && self.locked.is_empty()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Sent,
+    Running(Instant),
+    Done,
+    Failed,
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    secrets: &'a Secrets,
+    events: &'a Events,
+    book: Mutex<Book>,
+    moved: watch::Sender<u64>,
+}
+
+struct Book {
+    states: Vec<State>,
+    output: BTreeMap<StepId, Vec<String>>,
+    outcome: Outcome,
+    halted: bool,
+}
+
+/// Carries `plan` out; `holder` is what another run is told about this one. Secrets are needed to keep them out of what
+/// is shown.
+pub async fn apply(
+    transport: &impl Transport,
+    plan: &Plan,
+    secrets: &Secrets,
+    holder: &str,
+    events: &Events,
+) -> Outcome {
+    let book = Book {
+        states: vec![State::Waiting; plan.steps.len()],
+        output: BTreeMap::new(),
+        outcome: Outcome::default(),
+        halted: false,
+    };
+    let run = Run { plan, secrets, events, book: Mutex::new(book), moved: watch::channel(0).0 };
+    run.tell(Event::ApplyStarted { steps: plan.steps.len() });
+    join_all(plan.hosts.iter().map(|host| run.host(transport, host, holder))).await;
+
+    let mut book = run.book.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let cause = book.outcome.failed.first().map(|(step, _)| *step);
+    for step in &plan.steps {
+        if matches!(book.states[step.id], State::Waiting | State::Sent) {
+            book.outcome.skipped.push((step.id, cause));
+            if let Some(cause) = cause {
+                events.tell(Event::StepSkipped { step: step.id, host: step.host.clone(), cause });
+            }
+        }
+    }
+    book.outcome
+}
+
+impl Run<'_> {
+    fn tell(&self, event: Event) {
+        self.events.tell(event);
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step(&self, id: StepId) -> &Step {
+        &self.plan.steps[id]
+    }
+
+    /// One host's whole run.
+    async fn host(&self, transport: &impl Transport, host: &HostName, holder: &str) {
+        let mut moves = self.moved.subscribe();
+        loop {
+            moves.mark_unchanged();
+            let batch = match self.next(host) {
+                Next::Over => return,
+                Next::Wait => {
+                    if moves.changed().await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Next::Batch(batch) => batch,
+            };
+            let (to_confirm, confirmations) = mpsc::unbounded_channel();
+            let sent = async {
+                let script = script(&batch.iter().map(|id| self.step(*id)).collect::<Vec<_>>(), holder);
+                let reply = transport.run(host, &script, &|line| self.hear(line, &to_confirm)).await;
+                drop(to_confirm);
+                reply
+            };
+            let (reply, ()) = join(sent, self.confirm(transport, host, confirmations)).await;
+            self.close(host, &batch, reply);
+        }
+    }
+
+    /// What this host does next: every step whose predecessors are done, or come before it in the same batch.
+    fn next(&self, host: &HostName) -> Next {
+        let mut book = self.book();
+        let mut batch: Vec<StepId> = Vec::new();
+        let mut waiting = false;
+        for step in self.plan.steps.iter().filter(|s| s.host == *host) {
+            match book.states[step.id] {
+                State::Waiting => {}
+                _ => continue,
+            }
+            if step.after.iter().all(|before| book.states[*before] == State::Done || batch.contains(before)) {
+                batch.push(step.id);
+            } else {
+                waiting = true;
+            }
+        }
+        if book.halted || (batch.is_empty() && !waiting) {
+            return Next::Over;
+        }
+        if batch.is_empty() {
+            return Next::Wait;
+        }
+        for id in &batch {
+            book.states[*id] = State::Sent;
+        }
+        Next::Batch(batch)
+    }
+
+    /// Takes one line of a running batch in.
+    fn hear(&self, line: &str, to_confirm: &mpsc::UnboundedSender<StepId>) {
+        let Some(rest) = line.strip_prefix('@') else { return };
+        let (word, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (id, text) = rest.split_once(' ').unwrap_or((rest, ""));
+        let Some(step) = id.parse::<StepId>().ok().and_then(|id| self.plan.steps.get(id)) else { return };
+        match word {
+            "start" => {
+                self.book().states[step.id] = State::Running(Instant::now());
+                self.tell(Event::StepStarted {
+                    step: step.id,
+                    host: step.host.clone(),
+                    summary: step.change.summary.clone(),
+                });
+            }
+            "out" => {
+                let line = self.redact(text);
+                self.book().output.entry(step.id).or_default().push(line.clone());
+                self.tell(Event::StepOutput { step: step.id, host: step.host.clone(), line });
+            }
+            "done" if step.change.confirm.is_some() => {
+                // The receiver lives as long as the batch.
+                let _ = to_confirm.send(step.id);
+            }
+            "done" => self.done(step.id),
+            "fail" => {
+                let why = match self.book().output.get(&step.id) {
+                    Some(lines) if !lines.is_empty() => lines.join("\n"),
+                    _ => format!("its script ended with status {text} and said nothing"),
+                };
+                self.fail(step.id, why);
+            }
+            _ => {}
+        }
+    }
+
+    /// Confirms what undoes itself otherwise, over a connection of its own.
+    async fn confirm(&self, transport: &impl Transport, host: &HostName, mut steps: mpsc::UnboundedReceiver<StepId>) {
+        while let Some(id) = steps.recv().await {
+            let Some(confirm) = &self.step(id).change.confirm else { continue };
+            let guarded = Script::new().line("set -eu").then(confirm);
+            match transport.run_fresh(host, &guarded).await {
+                Ok(reply) if reply.status == 0 => self.done(id),
+                Ok(reply) => self.revert(id, self.redact(reply.stderr.trim())),
+                Err(error) => self.revert(id, format!("a new login did not come through: {}", error.what)),
+            }
+        }
+    }
+
+    fn revert(&self, id: StepId, why: String) {
+        self.book().outcome.reverting.push(id);
+        self.fail(id, format!("{why}\nnothing was confirmed: the host puts its former rules back by itself"));
+    }
+
+    fn done(&self, id: StepId) {
+        let millis = {
+            let mut book = self.book();
+            let millis = match book.states[id] {
+                State::Running(since) => u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+                _ => 0,
+            };
+            book.states[id] = State::Done;
+            book.outcome.done.push(id);
+            millis
+        };
+        self.tell(Event::StepDone { step: id, host: self.step(id).host.clone(), millis });
+        self.moved.send_modify(|n| *n += 1);
+    }
+
+    fn fail(&self, id: StepId, why: String) {
+        {
+            let mut book = self.book();
+            book.states[id] = State::Failed;
+            book.halted = true;
+            book.outcome.failed.push((id, why.clone()));
+        }
+        self.tell(Event::StepFailed { step: id, host: self.step(id).host.clone(), why });
+        self.moved.send_modify(|n| *n += 1);
+    }
+
+    /// Books what a batch left open when its exec ended.
+    fn close(&self, host: &HostName, batch: &[StepId], reply: Result<crate::transport::Reply, TransportError>) {
+        let running = {
+            let book = self.book();
+            batch.iter().copied().find(|id| matches!(book.states[*id], State::Running(_)))
+        };
+        let is_open = { self.book().states.iter().enumerate().any(|(id, s)| batch.contains(&id) && *s == State::Sent) };
+        match reply {
+            Ok(reply) if reply.status == LOCKED => {
+                let text = String::from_utf8_lossy(&reply.stdout);
+                let who = text.lines().find_map(|l| l.strip_prefix("@locked ")).unwrap_or("an unknown run").to_owned();
+                self.book().outcome.locked.push((host.clone(), who));
+            }
+            Ok(reply) => {
+                let said = self.redact(reply.stderr.trim());
+                if let Some(id) = running {
+                    self.fail(id, format!("its script was ended from outside (status {}) {said}", reply.status));
+                } else if is_open && !self.book().halted {
+                    self.book().outcome.errors.push(TransportError {
+                        host: host.clone(),
+                        kind: TransportErrorKind::Lost,
+                        what: format!("its steps could not be begun (status {}): {said}", reply.status),
+                        help: format!("see that {STATE_DIR} can be written by root and that the disk is not full"),
+                    });
+                }
+            }
+            Err(error) => {
+                if let Some(id) = running {
+                    self.fail(id, error.to_string());
+                }
+                let mut book = self.book();
+                book.outcome.errors.push(error);
+                book.halted = true;
+            }
+        }
+        if is_open {
+            self.book().halted = true;
+        }
+        self.moved.send_modify(|n| *n += 1);
+    }
+
+    /// A text without any secret of this run: daemons like to quote what they could not digest.
+    fn redact(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for (name, value) in self.secrets.iter() {
+            for part in value.expose().lines().filter(|l| l.len() >= 6) {
+                if out.contains(part) {
+                    out = out.replace(part, &format!("(secret {name})"));
+                }
+            }
+        }
+        out
+    }
+}
+
+enum Next {
+    Over,
+    Wait,
+    Batch(Vec<StepId>),
+}
+
+/// One exec: the lock, then each step in a subshell of its own. A subshell is read to its end before it begins, so a
+/// script that is cut off on its way runs whole steps or nothing. A step's output goes to memory, never to the pipe, so
+/// that a step that runs when the connection dies ends in peace (domain notes, "SSH dies mid-apply").
+fn script(steps: &[&Step], holder: &str) -> Script {
+    let mut script = Script::new()
+        .line("export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; umask 022; cd /")
+        .line(format!("mkdir -p -m 700 {STATE_DIR} && exec 9>>{STATE_DIR}/lock || exit 74"))
+        .line(format!("flock -n 9 || {{ printf '@locked %s\\n' \"$(cat {STATE_DIR}/holder)\"; exit {LOCKED}; }}"))
+        .line(format!("printf '%s\\n' {} >{STATE_DIR}/holder || exit 74", quote(holder)))
+        .line(format!(
+            "tmp=$(mktemp -d /run/foobar.XXXXXX) || exit 74; trap 'rm -rf \"$tmp\" {STATE_DIR}/stage.*' EXIT"
+        ));
+    for step in steps {
+        let id = step.id;
+        script = script
+            .line(format!("echo '@start {id}'"))
+            .line("( set -eu")
+            .then(&step.change.script)
+            .line(") </dev/null >\"$tmp/out\" 2>&1 9>&-")
+            .line(format!("rc=$?; [ $rc = 0 ] || {{ tail -n 30 \"$tmp/out\" | sed 's/^/@out {id} /'; echo; echo \"@fail {id} $rc\"; exit 1; }}"))
+            .line(format!("echo '@done {id}'"));
+    }
+    script
+}

@@ -1,0 +1,6 @@
+//! Generic effects: observe, apply, verify. Nothing here knows what any script is about.
+
+pub mod apply;
+pub mod mint;
+pub mod observe;
+pub mod verify;

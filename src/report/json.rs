@@ -1,0 +1,190 @@
+//! The same things for programs: a plan, a run's events, a verification, as JSON with a schema version. Scripts never
+//! appear here, because they may hold secrets. The texts are exact: what could steer a terminal is escaped, not changed.
+
+use super::{checks::VerifyTally, outcome::Outcome, plan::Tally, record::Checked, style::is_harmful};
+use crate::{
+    base::name::{DomainName, HostName},
+    component::Verdict,
+    event::{Event, Reporter},
+    plan::{Plan, StepId},
+    resource::{Action, FileDiff, Impact, ResourceId},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::io::Write;
+
+/// The version of everything here. It is raised when a field goes or changes its meaning, not when one is added.
+pub const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct PlanDocument<'a> {
+    schema: u32,
+    command: &'a str,
+    site: &'a DomainName,
+    hosts: &'a [HostName],
+    steps: Vec<StepDocument<'a>>,
+    left_out: &'a [String],
+    summary: Tally,
+}
+
+#[derive(Serialize)]
+struct StepDocument<'a> {
+    id: StepId,
+    host: &'a HostName,
+    resource: &'a ResourceId,
+    action: Action,
+    summary: &'a str,
+    details: &'a [String],
+    impact: Impact,
+    diffs: &'a [FileDiff],
+    after: &'a [StepId],
+}
+
+impl<'a> PlanDocument<'a> {
+    fn of(plan: &'a Plan, command: &'a str) -> Self {
+        // Field by field, so that a field added to a step is not shown unasked.
+        let steps = plan.steps.iter().map(|s| StepDocument {
+            id: s.id,
+            host: &s.host,
+            resource: &s.resource,
+            action: s.change.action,
+            summary: &s.change.summary,
+            details: &s.change.details,
+            impact: s.change.impact,
+            diffs: &s.change.diffs,
+            after: &s.after,
+        });
+        Self {
+            schema: SCHEMA,
+            command,
+            site: &plan.site,
+            hosts: &plan.hosts,
+            steps: steps.collect(),
+            left_out: &plan.left_out,
+            summary: Tally::of(plan),
+        }
+    }
+}
+
+/// A plan as one document, for `plan --json`.
+pub fn plan(plan: &Plan) -> String {
+    pretty(&PlanDocument::of(plan, "plan"))
+}
+
+/// A verification as one document, for `verify --json`.
+pub fn verify(site: &DomainName, checks: &[Checked], millis: u64) -> String {
+    pretty(&json!({
+        "schema": SCHEMA,
+        "command": "verify",
+        "site": site,
+        "checks": checks,
+        "summary": VerifyTally::of(checks),
+        "millis": millis,
+    }))
+}
+
+/// Writes a run as JSON lines, for `apply --json`: first the plan, then what happens, last how it ended.
+pub struct Lines<W> {
+    to: W,
+}
+
+impl<W: Write + Send> Lines<W> {
+    /// Writes to `to`.
+    pub fn new(to: W) -> Self {
+        Self { to }
+    }
+
+    /// The plan that is about to be carried out, as a line of its own with `"event": "plan"`.
+    pub fn plan(&mut self, plan: &Plan) {
+        let mut line = event("plan");
+        merge(&mut line, serde_json::to_value(PlanDocument::of(plan, "apply")).unwrap_or_default());
+        self.line(&line);
+    }
+
+    /// How it ended, with `"event": "end"`.
+    pub fn end(&mut self, outcome: &Outcome<'_>) {
+        let mut line = event("end");
+        merge(&mut line, serde_json::to_value(outcome.tally()).unwrap_or_default());
+        merge(&mut line, json!({ "millis": outcome.millis() }));
+        self.line(&line);
+    }
+
+    fn line(&mut self, value: &Value) {
+        // A reader that went away is no reason to stop changing hosts half way.
+        let _ = writeln!(self.to, "{}", escaped(value.to_string())).and_then(|()| self.to.flush());
+    }
+}
+
+impl<W: Write + Send> Reporter for Lines<W> {
+    fn event(&mut self, happened: &Event) {
+        self.line(&event_value(happened));
+    }
+}
+
+fn event(name: &str) -> Value {
+    json!({ "schema": SCHEMA, "event": name })
+}
+
+fn merge(into: &mut Value, more: Value) {
+    if let (Value::Object(into), Value::Object(more)) = (into, more) {
+        into.extend(more);
+    }
+}
+
+fn event_value(happened: &Event) -> Value {
+    let (name, fields) = match happened {
+        Event::ObserveStarted { hosts } => ("observe-started", json!({ "hosts": hosts })),
+        Event::Connecting { host } => ("connecting", json!({ "host": host })),
+        Event::Observed { host, millis } => ("observed", json!({ "host": host, "millis": millis })),
+        Event::ApplyStarted { steps } => ("apply-started", json!({ "steps": steps })),
+        Event::StepStarted { step, host, summary } => {
+            ("step-started", json!({ "step": step, "host": host, "summary": summary }))
+        }
+        Event::StepOutput { step, host, line } => ("step-output", json!({ "step": step, "host": host, "line": line })),
+        Event::StepDone { step, host, millis } => {
+            ("step-done", json!({ "step": step, "host": host, "millis": millis }))
+        }
+        Event::StepFailed { step, host, why } => ("step-failed", json!({ "step": step, "host": host, "why": why })),
+        Event::StepSkipped { step, host, cause } => {
+            ("step-skipped", json!({ "step": step, "host": host, "cause": cause }))
+        }
+        Event::VerifyStarted { checks } => ("verify-started", json!({ "checks": checks })),
+        Event::Checked { component, title, host, verdict } => {
+            let (outcome, text) = match verdict {
+                Verdict::Pass(text) => ("pass", text),
+                Verdict::Fail(text) => ("fail", text),
+                Verdict::Error(text) => ("error", text),
+            };
+            let fields = json!({
+                "component": component, "title": title, "host": host, "outcome": outcome, "text": text,
+            });
+            ("checked", fields)
+        }
+        Event::Note { host, text } => ("note", json!({ "host": host, "text": text })),
+    };
+    let mut line = event(name);
+    merge(&mut line, fields);
+    line
+}
+
+fn pretty(document: &impl Serialize) -> String {
+    // These types have string keys and no fallible Serialize, so there is nothing that could fail.
+    escaped(serde_json::to_string_pretty(document).unwrap_or_default()) + "\n"
+}
+
+/// Escapes what JSON allows raw within strings and a terminal would obey; a reader gets the very same text.
+fn escaped(json: String) -> String {
+    let raw = |c: char| is_harmful(c) && c != '\n';
+    if !json.contains(raw) {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() + 32);
+    for c in json.chars() {
+        if raw(c) {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}

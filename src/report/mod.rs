@@ -1,0 +1,121 @@
+//! What people and programs see: plans, progress, outcomes and verifications, as text and as JSON. It shows what it is
+//! given and decides nothing about hosts. Data is returned as strings, for the caller to put on stdout; progress goes
+//! to stderr by itself.
+
+pub mod board;
+pub mod checks;
+pub mod diff;
+pub mod json;
+pub mod lines;
+pub mod live;
+#[cfg(test)]
+mod look;
+pub mod outcome;
+pub mod plan;
+pub mod problem;
+pub mod record;
+pub mod style;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    event::{Event, Reporter},
+    plan::Plan,
+};
+use record::Record;
+use style::Palette;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Only what went wrong.
+    Quiet,
+    /// Each step as it ends.
+    #[default]
+    Normal,
+    /// Also what steps print.
+    Verbose,
+}
+
+/// Columns and lines of the terminal that a stream is; 100 by 30 where it is none.
+pub fn terminal_size(stream: &impl std::os::fd::AsFd) -> (usize, usize) {
+    terminal_size::terminal_size_of(stream).map_or((100, 30), |(w, h)| (w.0.into(), h.0.into()))
+}
+
+/// A way to show progress.
+pub trait Face: Reporter {
+    /// Says what the events to come are about, so that progress has an end to count towards.
+    fn expect(&mut self, _plan: &Plan) {}
+
+    /// Takes what was drawn off the screen, so that others may write; the next event draws it again.
+    fn clear(&mut self) {}
+}
+
+impl<W: std::io::Write + Send> Face for json::Lines<W> {
+    fn expect(&mut self, plan: &Plan) {
+        self.plan(plan);
+    }
+}
+
+/// Shows a run while it goes, in one or more ways, and keeps its record for the end.
+#[derive(Default)]
+pub struct Show {
+    faces: Vec<Box<dyn Face>>,
+    record: Record,
+}
+
+impl Show {
+    /// Progress on stderr: drawn where `terminal`, else line by line.
+    pub fn progress(terminal: bool, palette: Palette, verbosity: Verbosity) -> Self {
+        let face: Box<dyn Face> = if terminal && verbosity != Verbosity::Quiet {
+            Box::new(live::Live::new(palette, verbosity))
+        } else {
+            Box::new(lines::Lines::new(std::io::stderr(), palette, verbosity))
+        };
+        Self::default().and(face)
+    }
+
+    /// With a further way to show it, such as JSON lines on stdout.
+    pub fn and(mut self, face: impl Face + 'static) -> Self {
+        self.faces.push(Box::new(face));
+        self
+    }
+
+    /// What happened so far.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+}
+
+impl Reporter for Show {
+    fn event(&mut self, event: &Event) {
+        self.record.event(event);
+        self.faces.iter_mut().for_each(|face| face.event(event));
+    }
+}
+
+impl Face for Show {
+    fn expect(&mut self, plan: &Plan) {
+        self.faces.iter_mut().for_each(|face| face.expect(plan));
+    }
+
+    fn clear(&mut self) {
+        self.faces.iter_mut().for_each(|face| face.clear());
+    }
+}
+
+impl Reporter for Box<dyn Face> {
+    fn event(&mut self, event: &Event) {
+        self.as_mut().event(event);
+    }
+}
+
+impl Face for Box<dyn Face> {
+    fn expect(&mut self, plan: &Plan) {
+        self.as_mut().expect(plan);
+    }
+
+    fn clear(&mut self) {
+        self.as_mut().clear();
+    }
+}

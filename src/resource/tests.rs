@@ -1,0 +1,228 @@
+//! Tables over what hosts answer: for each kind of resource, what its difference is.
+
+use super::{
+    account::{ACCOUNT, Account},
+    files::{FILES, File, Files},
+    packages::{PACKAGES, Packages},
+    ruleset::{LOGIN, RULESET, Ruleset},
+    service::{CHANGED, Input, Service, UNITS},
+    stored::{STORED, Stored},
+    *,
+};
+use crate::base::{
+    digest::sha256,
+    secret::{Content, Encoding, Secret, place},
+};
+
+/// A host's answers, and what `resource` makes of them.
+struct Case {
+    here: Observation,
+    secrets: Secrets,
+    changing: BTreeMap<Key, Impact>,
+}
+
+impl Case {
+    fn new(answers: &[(&Collector, &str)]) -> Self {
+        let mut here = Observation::default();
+        for (collector, lines) in answers {
+            here.add(collector.name, lines);
+        }
+        let mut secrets = Secrets::default();
+        secrets.insert("pw", Secret::new("hunter2"));
+        Self { here, secrets, changing: BTreeMap::new() }
+    }
+
+    fn changing(mut self, id: ResourceId, impact: Impact) -> Self {
+        self.changing.insert(Key::new(&"web-01".parse().unwrap(), id), impact);
+        self
+    }
+
+    fn diff(&self, resource: &impl Resource) -> Result<Option<Change>, Refusal> {
+        let host = "web-01".parse().unwrap();
+        resource.diff(&Seen {
+            host: &host,
+            here: &self.here,
+            all: &BTreeMap::new(),
+            secrets: &self.secrets,
+            fingerprint_key: "key",
+            changing: &self.changing,
+            now: 0,
+        })
+    }
+
+    fn summary(&self, resource: &impl Resource) -> String {
+        match self.diff(resource) {
+            Ok(None) => "nothing".into(),
+            Ok(Some(change)) => {
+                let details = change.details.iter().map(|d| format!("; {d}")).collect::<String>();
+                format!("{:?} {}{details} [{}]", change.action, change.summary, change.impact)
+            }
+            Err(refusal) => format!("refused: {}", refusal.what),
+        }
+    }
+}
+
+#[test]
+fn packages_are_installed_where_missing_and_a_left_policy_file_goes() {
+    let packages = Packages { names: vec!["nginx".parse().unwrap(), "nftables".parse().unwrap()] };
+    for (answer, want) in [
+        ("", "Create install nginx, nftables [none]"),
+        ("nginx\tinstalled\t1.22", "Create install nftables [none]"),
+        ("nginx\tinstalled\t1\nnftables\tconfig-files\t1", "Create install nftables [none]"),
+        ("nginx\tinstalled\t1\nnftables\tinstalled\t1", "nothing"),
+        (
+            "nginx\tinstalled\t1\nnftables\tinstalled\t1\npolicy-rc.d\tleft",
+            "Delete remove the policy file of an interrupted installation; /usr/sbin/policy-rc.d keeps packages from starting \
+             their services [none]",
+        ),
+    ] {
+        assert_eq!(Case::new(&[(&PACKAGES, answer)]).summary(&packages), want, "{answer}");
+    }
+}
+
+#[test]
+fn an_account_is_made_once() {
+    let account = Account { name: "foobar-app".parse().unwrap(), home: "/srv/foobar".into() };
+    assert_eq!(Case::new(&[]).summary(&account), "Create create system account foobar-app [none]");
+    let there = [(&ACCOUNT, "foobar-app\t998\t/srv/foobar\t/usr/sbin/nologin")];
+    assert_eq!(Case::new(&there).summary(&account), "nothing");
+}
+
+#[test]
+fn a_file_differs_by_text_mode_and_owner_and_a_secret_one_is_never_shown() {
+    let plain = Files::new("motd", vec![File::text("/etc/motd", Content::new("hello\n"))]);
+    let stat = "/etc/motd\tstat\tregular file\t644\troot\troot\t6";
+    let sha = format!("/etc/motd\tsha\t{}", sha256("hello\n"));
+    let case = |lines: &[&str]| Case::new(&[(&FILES, &lines.join("\n"))]);
+    assert_eq!(case(&[stat, &sha]).summary(&plain), "nothing");
+    assert_eq!(case(&[]).summary(&plain), "Create write motd [none]");
+
+    let other = case(&[stat, "/etc/motd\tsha\t00", "/etc/motd\tbody\tYnllCg=="]).diff(&plain).unwrap().unwrap();
+    assert_eq!((other.action, other.diffs[0].before.as_deref()), (Action::Update, Some("bye\n")));
+    let open = case(&["/etc/motd\tstat\tregular file\t666\tnobody\troot\t6", &sha]).diff(&plain).unwrap().unwrap();
+    assert_eq!(open.diffs[0].notes, ["mode 0666 -> 0644", "owner nobody:root -> root:root"]);
+    assert_eq!(open.diffs[0].after, None, "the text is right");
+    let dir = case(&["/etc/motd\tstat\tdirectory\t755\troot\troot\t6"]).summary(&plain);
+    assert_eq!(dir, "refused: /etc/motd is a directory, and should be a regular file");
+
+    let secret =
+        Files::new("env", vec![File::text("/etc/env", Content::new(format!("PW={}\n", place("pw", Encoding::Env))))]);
+    let change = case(&["/etc/env\tstat\tregular file\t600\troot\troot\t9", "/etc/env\tsha\t00"])
+        .diff(&secret)
+        .unwrap()
+        .unwrap();
+    let shown = format!("{change:?}");
+    assert!(!shown.contains("hunter2") && shown.contains("(secret pw "), "{shown}");
+    assert!(change.script.text().contains(&base64_of("PW=\"hunter2\"\n")));
+    let right = format!("/etc/env\tsha\t{}", sha256("PW=\"hunter2\"\n"));
+    assert_eq!(case(&["/etc/env\tstat\tregular file\t600\troot\troot\t9", &right]).summary(&secret), "nothing");
+}
+
+fn base64_of(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+#[test]
+fn what_should_be_absent_goes_also_when_a_package_of_this_plan_would_bring_it() {
+    let files = Files::new("default site", vec![File::absent("/etc/nginx/sites-enabled/default")]);
+    assert_eq!(Case::new(&[]).summary(&files), "nothing");
+    let there = "/etc/nginx/sites-enabled/default\tstat\tsymbolic link\t777\troot\troot\t34";
+    assert_eq!(Case::new(&[(&FILES, there)]).summary(&files), "Delete remove default site [none]");
+    let coming = Case::new(&[]).changing(Packages::key(), Impact::None);
+    assert_eq!(coming.summary(&files), "Delete remove default site [none]");
+}
+
+#[test]
+fn a_service_is_judged_by_what_it_runs() {
+    let input = |path: &str, text: &str| Input {
+        path: path.into(),
+        content: Content::new(text),
+        from: ResourceId::new("files", path),
+    };
+    let mut nginx = Service::new("nginx.service");
+    nginx.restart_on = vec![input("/etc/drop-in", "a")];
+    nginx.reload_on = vec![input("/etc/conf", "b")];
+    let digest = |path: &str, text: &str| state_digest([path, text]);
+    let (restart, reload) = (digest("/etc/drop-in", "a"), digest("/etc/conf", "b"));
+    let unit = |active: &str, enabled: &str, record: &str| {
+        format!("nginx.service\tloaded\t{active}\t{enabled}\tRUN\t1000\t{record}")
+    };
+    let right = format!("RUN\t{restart}\t{reload}");
+    let old = "/etc/drop-in\t900\n/etc/conf\t900";
+    for (units, changed, want) in [
+        ("", "", "Create enable and start nginx [none]"),
+        ("nginx.service\tnot-found\tinactive\t\t-\t-\t-\t-\t-", "", "Create enable and start nginx [none]"),
+        (&unit("active", "enabled", &right), old, "nothing"),
+        (&unit("active", "disabled", &right), old, "Update enable nginx [none]"),
+        (&unit("failed", "enabled", &right), old, "Update start nginx; it is failed [none]"),
+        (
+            &unit("active", "enabled", &format!("RUN\t{restart}\tother")),
+            old,
+            "Update reload nginx; what runs is older than its configuration [reload]",
+        ),
+        (
+            &unit("active", "enabled", &format!("RUN\tother\t{reload}")),
+            old,
+            "Update restart nginx; what runs is older than its configuration [restart]",
+        ),
+        // Rebooted or restarted by hand since: the record is about another process, and the files' times tell.
+        (&unit("active", "enabled", "BEFORE\tother\tother"), old, "nothing"),
+        (
+            &unit("active", "enabled", "BEFORE\tother\tother"),
+            "/etc/drop-in\t900\n/etc/conf\t1000",
+            "Update reload nginx; what runs is older than its configuration [reload]",
+        ),
+        (
+            &unit("active", "enabled", "-\t-\t-"),
+            "/etc/drop-in\t2000\n/etc/conf\t900",
+            "Update restart nginx; what runs is older than its configuration [restart]",
+        ),
+    ] {
+        assert_eq!(Case::new(&[(&UNITS, units), (&CHANGED, changed)]).summary(&nginx), want, "{units} {changed}");
+    }
+    // Nobody's record, old files, and this very plan changes one.
+    let case = Case::new(&[(&UNITS, &unit("active", "enabled", "-\t-\t-")), (&CHANGED, old)])
+        .changing(ResourceId::new("files", "/etc/conf"), Impact::None);
+    assert!(case.summary(&nginx).starts_with("Update reload nginx"));
+}
+
+#[test]
+fn a_secret_is_kept_where_it_is_not_or_is_another() {
+    let stored = Stored { names: vec!["pw".into()] };
+    assert!(Case::new(&[]).summary(&stored).starts_with("Create keep pw; pw: "));
+    assert!(
+        Case::new(&[(&STORED, &format!("pw\t{}", base64_of("old")))]).summary(&stored).starts_with("Update keep pw")
+    );
+    assert_eq!(Case::new(&[(&STORED, &format!("pw\t{}", base64_of("hunter2")))]).summary(&stored), "nothing");
+}
+
+#[test]
+fn the_firewall_is_judged_by_its_file_its_live_table_and_the_next_boot_and_keeps_the_operator_in() {
+    let text = "table inet foobar {\n\t\ttcp dport 22 accept comment \"ssh\"\n\t\t# operator\n}\n";
+    let rules = |admin: &[&str]| Ruleset {
+        text: text.into(),
+        admin_from: admin.iter().map(|n| n.parse().unwrap()).collect(),
+        confirm_within: 60,
+    };
+    let settled = |extra: &str| text.replace("\t\t# operator\n", extra);
+    let answer = |text: &str, live: &str| {
+        format!("file\t{d}\nlive\t{live}\nloaded\tLIVE\t{d}\nenabled\tyes\n", d = sha256(text))
+    };
+    let login = "login\t203.0.113.7\t22";
+    let case = |ruleset: &str| Case::new(&[(&RULESET, ruleset), (&LOGIN, login)]);
+    assert_eq!(case("").summary(&rules(&[])), "Create load firewall rules [none]");
+    assert_eq!(case(&answer(&settled(""), "LIVE")).summary(&rules(&["203.0.113.0/24"])), "nothing");
+    let at_run_time = case(&answer(&settled(""), "OTHER")).summary(&rules(&[]));
+    assert!(at_run_time.contains("the table was changed at run time"), "{at_run_time}");
+    let gone = case(&answer(&settled(""), "LIVE").replace("live\tLIVE\n", "")).summary(&rules(&[]));
+    assert!(gone.contains("the table is not loaded"), "{gone}");
+    let boot = case(&answer(&settled(""), "LIVE").replace("enabled\tyes\n", "")).summary(&rules(&[]));
+    assert!(boot.contains("would not be loaded at boot"), "{boot}");
+
+    let change = case("").diff(&rules(&["198.51.100.0/24"])).unwrap().unwrap();
+    let after = change.diffs[0].after.as_deref().unwrap();
+    assert!(after.contains("ip saddr 203.0.113.7 tcp dport 22 accept"), "{after}");
+    let other_port = Case::new(&[(&LOGIN, "login\t203.0.113.7\t2222")]).diff(&rules(&[])).unwrap().unwrap();
+    assert!(other_port.diffs[0].after.as_deref().unwrap().contains("ip saddr 203.0.113.7 tcp dport 2222 accept"));
+}

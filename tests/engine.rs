@@ -1,0 +1,255 @@
+//! The engine against hosts that are directories: every script really runs in sh, with foobar's own paths moved into a
+//! directory per host. What only servers can show lives in the end-to-end tests.
+
+use foobar::{
+    base::{
+        name::HostName,
+        script::Script,
+        secret::{Secret, Secrets},
+    },
+    engine::apply::{Outcome, apply},
+    event::{Event, Events, Reporter},
+    plan::{Plan, Step},
+    resource::{Action, Change, ResourceId},
+    transport::{OnLine, Reply, Transport, TransportError, TransportErrorKind},
+};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+
+/// Hosts that are directories.
+struct Directories {
+    root: PathBuf,
+    execs: AtomicUsize,
+    /// The script is cut off after so many bytes, as when a connection dies.
+    cut: Option<usize>,
+    fresh: Result<(), ()>,
+}
+
+impl Directories {
+    fn new(name: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("foobar-engine-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(&root).unwrap();
+        Self { root, execs: AtomicUsize::new(0), cut: None, fresh: Ok(()) }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.root.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Directories {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.root);
+    }
+}
+
+async fn sh(root: &Path, host: &HostName, script: &Script, cut: Option<usize>, on_line: OnLine<'_>) -> Reply {
+    let home = root.join(host.as_str());
+    std::fs::create_dir_all(home.join("run")).unwrap();
+    let text = script
+        .text()
+        .replace("/var/lib/foobar", home.join("state").to_str().unwrap())
+        .replace("/run/foobar.", &format!("{}/run/foobar.", home.display()))
+        .replace("LOG", root.join("log").to_str().unwrap());
+    let text = &text[..cut.unwrap_or(text.len()).min(text.len())];
+    let mut child = tokio::process::Command::new("sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let _ = stdin.write_all(text.as_bytes()).await;
+    drop(stdin);
+    let mut stdout = String::new();
+    while let Ok(Some(line)) = lines.next_line().await {
+        on_line(&line);
+        stdout.push_str(&line);
+        stdout.push('\n');
+    }
+    let status = child.wait().await.unwrap().code().unwrap_or(255);
+    Reply { status, stdout: stdout.into_bytes(), stderr: String::new() }
+}
+
+impl Transport for Directories {
+    async fn run(&self, host: &HostName, script: &Script, on_line: OnLine<'_>) -> Result<Reply, TransportError> {
+        self.execs.fetch_add(1, Ordering::Relaxed);
+        let reply = sh(&self.root, host, script, self.cut, on_line).await;
+        match self.cut {
+            None => Ok(reply),
+            Some(_) => Err(TransportError {
+                host: host.clone(),
+                kind: TransportErrorKind::Lost,
+                what: "cut off".into(),
+                help: String::new(),
+            }),
+        }
+    }
+
+    async fn run_fresh(&self, host: &HostName, script: &Script) -> Result<Reply, TransportError> {
+        match self.fresh {
+            Ok(()) => Ok(sh(&self.root, host, script, None, &|_| {}).await),
+            Err(()) => Err(TransportError {
+                host: host.clone(),
+                kind: TransportErrorKind::Unreachable,
+                what: "timed out".into(),
+                help: String::new(),
+            }),
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Reporter for Heard {
+    fn event(&mut self, event: &Event) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+fn plan(steps: &[(&str, &str, &[usize])]) -> Plan {
+    let step = |(id, (host, script, after)): (usize, &(&str, &str, &[usize]))| Step {
+        id,
+        host: host.parse().unwrap(),
+        resource: ResourceId::new("test", id.to_string()),
+        change: Change::new(Action::Update, format!("step {id}"), Script::raw(*script)),
+        after: after.to_vec(),
+    };
+    let mut hosts: Vec<HostName> = Vec::new();
+    for (host, ..) in steps {
+        let host = host.parse().unwrap();
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    Plan {
+        site: "www.example.com".parse().unwrap(),
+        hosts,
+        steps: steps.iter().enumerate().map(step).collect(),
+        left_out: vec![],
+    }
+}
+
+async fn run(hosts: &Directories, plan: &Plan) -> (Outcome, Heard) {
+    let heard = Heard::default();
+    let mut secrets = Secrets::default();
+    secrets.insert("pw", Secret::new("hunter2-hunter2"));
+    let outcome = apply(hosts, plan, &secrets, "alice@desk, apply", &Events::new(heard.clone())).await;
+    (outcome, heard)
+}
+
+#[tokio::test]
+async fn steps_wait_for_other_hosts_and_batches_are_as_few_as_the_graph_allows() {
+    let hosts = Directories::new("order");
+    let plan = plan(&[
+        ("a", "sleep 0.1; echo a0 >>LOG", &[]),
+        ("a", "echo a1 >>LOG", &[0]),
+        ("b", "echo b2 >>LOG", &[]),
+        ("b", "echo b3 >>LOG", &[1, 2]),
+        ("a", "echo a4 >>LOG", &[3]),
+    ]);
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert!(outcome.is_success(), "{outcome:?}");
+    let log: Vec<String> = hosts.log().lines().filter(|l| *l != "b2").map(str::to_owned).collect();
+    assert_eq!(log, ["a0", "a1", "b3", "a4"]);
+    assert_eq!(hosts.execs.load(Ordering::Relaxed), 4, "a: 0+1, b: 2, b: 3, a: 4");
+}
+
+#[tokio::test]
+async fn a_failure_stops_what_is_behind_it_everywhere_and_names_itself_as_the_cause() {
+    let hosts = Directories::new("failure");
+    let plan = plan(&[
+        ("a", "echo a0 >>LOG", &[]),
+        ("a", "echo 'no such luck, hunter2-hunter2'; false; echo never >>LOG", &[0]),
+        ("a", "echo never >>LOG", &[]),
+        ("b", "echo never >>LOG", &[1]),
+    ]);
+    let (outcome, heard) = run(&hosts, &plan).await;
+    assert_eq!(outcome.done, [0]);
+    assert_eq!(outcome.failed, [(1, "no such luck, (secret pw)".to_owned())]);
+    assert_eq!(outcome.skipped, [(2, Some(1)), (3, Some(1))]);
+    assert_eq!(hosts.log(), "a0\n");
+    let heard = heard.0.lock().unwrap().join("\n");
+    assert!(heard.contains("StepSkipped") && !heard.contains("hunter2"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_step_that_reads_its_input_does_not_eat_the_rest_of_the_script() {
+    let hosts = Directories::new("stdin");
+    let plan = plan(&[("a", "cat >/dev/null", &[]), ("a", "echo a1 >>LOG", &[0])]);
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert!(outcome.is_success());
+    assert_eq!(hosts.log(), "a1\n");
+}
+
+#[tokio::test]
+async fn a_script_that_is_cut_off_anywhere_runs_whole_steps_or_nothing() {
+    let mut hosts = Directories::new("cut");
+    let plan = plan(&[("a", "echo begun >>LOG\necho ended >>LOG", &[])]);
+    for cut in (0..1400).step_by(7) {
+        hosts.cut = Some(cut);
+        let _ = std::fs::remove_file(hosts.root.join("log"));
+        let (outcome, _) = run(&hosts, &plan).await;
+        assert!(!outcome.is_success() || outcome.errors.is_empty());
+        assert!(["", "begun\nended\n"].contains(&hosts.log().as_str()), "cut at {cut}: {}", hosts.log());
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_fails_the_step_that_ran_and_skips_the_rest() {
+    let mut hosts = Directories::new("lost");
+    // The step ends the shell that runs the batch: all that is heard of it is that it began.
+    let plan = plan(&[("a", "kill -9 $$", &[]), ("b", "echo b1 >>LOG", &[0])]);
+    hosts.cut = Some(100_000);
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert_eq!(outcome.errors.len(), 1);
+    assert_eq!(outcome.failed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [0]);
+    assert_eq!(outcome.skipped, [(1, Some(0))]);
+    assert_eq!(hosts.log(), "");
+}
+
+#[tokio::test]
+async fn one_run_at_a_time_and_the_other_is_told_who_it_is() {
+    let hosts = Directories::new("lock");
+    let slow = plan(&[("a", "echo begun >>LOG; while [ ! -e LOG.go ]; do sleep 0.02; done; echo ended >>LOG", &[])]);
+    let quick = plan(&[("a", "echo second >>LOG", &[])]);
+    let second = async {
+        while !hosts.log().contains("begun") {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let (outcome, _) = run(&hosts, &quick).await;
+        std::fs::write(hosts.root.join("log.go"), "").unwrap();
+        outcome
+    };
+    let ((first, _), second) = tokio::join!(run(&hosts, &slow), second);
+    assert!(first.is_success());
+    assert_eq!(second.locked, [("a".parse().unwrap(), "alice@desk, apply".to_owned())]);
+    assert_eq!(second.skipped, [(0, None)]);
+    assert_eq!(hosts.log(), "begun\nended\n");
+}
+
+#[tokio::test]
+async fn what_is_not_confirmed_over_a_fresh_login_has_failed() {
+    let mut hosts = Directories::new("confirm");
+    let mut plan = plan(&[("a", "echo loaded >>LOG", &[]), ("b", "echo never >>LOG", &[0])]);
+    plan.steps[0].change.confirm = Some(Script::raw("echo confirmed >>LOG"));
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert!(outcome.is_success());
+    assert_eq!(hosts.log(), "loaded\nconfirmed\nnever\n");
+
+    std::fs::remove_file(hosts.root.join("log")).unwrap();
+    hosts.fresh = Err(());
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert_eq!((outcome.reverting, outcome.skipped), (vec![0], vec![(1, Some(0))]));
+    assert_eq!(hosts.log(), "loaded\n");
+}
