@@ -3,7 +3,6 @@
 
 use super::{
     Action, Change, Key, Probe, Refusal, Resource, ResourceId, Seen,
-    database::judged,
     dialect::{Dialect, Server},
     service::Service,
 };
@@ -44,7 +43,14 @@ impl Resource for Writable {
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
-        let server = judged(self.dialect, seen)?;
+        let server = Server::new(self.dialect, seen.here);
+        if let Some(why) = server.trouble() {
+            return Err(Refusal {
+                host: seen.host.clone(),
+                what: format!("the database server does not answer root through its socket: {why}"),
+                help: format!("make `{} -u root` work on the host, as its package sets it up", self.dialect.program()),
+            });
+        }
         let refuse = |what: String, help: &str| Err(Refusal { host: seen.host.clone(), what, help: help.into() });
         let lost = is_lost(&server, &self.unit, seen);
         // Root writes through MariaDB's read_only; MySQL's keeps out everyone but root.
@@ -108,7 +114,10 @@ impl Resource for Acknowledged {
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
-        let server = judged(self.dialect, seen)?;
+        let server = Server::new(self.dialect, seen.here);
+        if server.trouble().is_some() {
+            return Ok(None);
+        }
         let lost = is_lost(&server, &self.unit, seen);
         let variable = self.dialect.semi_sync_source();
         // It boots without.

@@ -22,8 +22,8 @@ pub enum Dialect {
 pub static DATABASE: Collector = Collector {
     name: "database",
     body: r#"
-client=$1 extra=
-[ "$client" = mariadb ] || extra="SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
+client=$1 extra= more=
+[ "$client" = mariadb ] || more=--loose-commands extra="SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
 SELECT 'clone' AS k, state FROM performance_schema.clone_status;"
 (cd /var/lib/foobar/database 2>/dev/null && for f in *; do
   case $f in '*' | *.new) continue ;; esac
@@ -36,7 +36,7 @@ held() {
   done
 }
 command -v "$client" >/dev/null || { printf 'state\tabsent\n'; held; return 0; }
-said=$("$client" --no-defaults -u root --socket=/run/mysqld/mysqld.sock --connect-timeout=5 -B 2>&1 <<SQL
+said=$("$client" --no-defaults -u root --socket=/run/mysqld/mysqld.sock --connect-timeout=5 $more -B 2>&1 <<SQL
 SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','gtid_executed','gtid_binlog_pos','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled');
 SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients','Slave_heartbeat_period');
 SELECT 'schema' AS k, schema_name FROM information_schema.schemata WHERE schema_name NOT IN ('mysql','information_schema','performance_schema','sys');
@@ -74,7 +74,9 @@ impl Dialect {
 
     /// The client as root through the server's socket, whatever option files say; a word list for sh. It reads SQL.
     pub fn client(self) -> String {
-        format!("{} --no-defaults -u root --socket=/run/mysqld/mysqld.sock -N -B", self.program())
+        // MySQL 9 takes no `\\G` unless told so; older ones do not know the word.
+        let more = if self == Self::Mysql { " --loose-commands" } else { "" };
+        format!("{} --no-defaults -u root --socket=/run/mysqld/mysqld.sock{more} -N -B", self.program())
     }
 
     /// The options that make a client connect by verified TLS alone.
@@ -163,7 +165,8 @@ impl<'a> Server<'a> {
 
     /// What it complained of, where it runs but answered only some.
     pub fn trouble(&self) -> Option<&'a str> {
-        self.state().is_none().then(|| self.value("error").unwrap_or("it gave no answer"))
+        let asked = self.seen.keys(&DATABASE).next().is_some();
+        (asked && self.state().is_none()).then(|| self.value("error").unwrap_or("it gave no answer"))
     }
 
     /// A variable's or status's value.

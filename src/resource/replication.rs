@@ -3,7 +3,7 @@
 
 use super::{
     Action, Change, Impact, Probe, Refusal, Resource, ResourceId, Seen,
-    database::{judged, recorded, settled},
+    database::{recorded, settled},
     dialect::{Dialect, RECORDS, Server, literal},
 };
 use crate::base::{
@@ -163,7 +163,10 @@ impl Resource for Replication {
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
-        let server = judged(self.dialect, seen)?;
+        let server = Server::new(self.dialect, seen.here);
+        if server.trouble().is_some() {
+            return Ok(None);
+        }
         let empty = super::Observation::default();
         let primary = Server::new(self.dialect, seen.all.get(&self.primary).unwrap_or(&empty));
         let refuse = |what: String, help: &str| Err(Refusal { host: seen.host.clone(), what, help: help.into() });
