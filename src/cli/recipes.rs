@@ -32,7 +32,8 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
         screen.data(&json::findings(&findings));
         return Ok(exit);
     }
-    let (site, _) = work::read(screen, &args.site)?;
+    let (site, _, warnings) = work::read(screen, &args.site)?;
+    screen.report(&warnings);
     // Rendering finds what reading can't: a template of the user's own with a mistake in it.
     work::compile(screen, &site)?;
     screen.data(&format!(

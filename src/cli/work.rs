@@ -15,6 +15,7 @@ use crate::{
         diff::{self, Basis},
         settle::{self, Mint as _},
     },
+    topology::Report,
     transport::ssh::{Destination, Options, Ssh},
 };
 use std::{
@@ -43,11 +44,10 @@ pub struct Look {
 }
 
 /// Reads the site and what it names; everything wrong with it has been said when it fails.
-pub fn read(screen: &Screen, args: &SiteArgs) -> Result<(Site, Option<PathBuf>), Exit> {
+pub fn read(screen: &Screen, args: &SiteArgs) -> Result<(Site, Option<PathBuf>, Report), Exit> {
     match gather::gather(&args.file, args.inventory.as_deref(), args.templates.as_deref()) {
         Ok(gathered) => {
-            screen.report(&gathered.warnings);
-            Ok((gathered.site, gathered.ssh_config))
+            Ok((gathered.site, gathered.ssh_config, gathered.warnings))
         }
         Err(failure) => Err(screen.failure(&failure)),
     }
@@ -61,7 +61,10 @@ pub fn compile(screen: &Screen, site: &Site) -> Result<Desired, Exit> {
 impl Work {
     /// Reads the site and prepares the ways to its hosts.
     pub fn new(screen: &Screen, site: &SiteArgs, reach: &ReachArgs, limited: Option<&LimitArgs>) -> Result<Self, Exit> {
-        let (site, config) = read(screen, site)?;
+        let (site, config, warnings) = read(screen, site)?;
+        if !warnings.is_empty() {
+            screen.say(&format!("{warnings} about the topology: `foobar validate` shows more\n"));
+        }
         let hosts: Vec<HostName> = site.hosts().cloned().collect();
         let limit = match limited {
             None => hosts.iter().cloned().collect(),

@@ -162,7 +162,7 @@ impl<'d> Reader<'d> {
             };
             self.refuse(problem.at(self.key(value), label).help(help));
         }
-        Fields { node, fields }
+        Fields { fields }
     }
 
     /// Says that a key is missing.
@@ -184,8 +184,6 @@ impl<'d> Reader<'d> {
 
 /// The known keys that a mapping has.
 pub struct Fields<'n> {
-    /// The mapping.
-    pub node: &'n Node,
     fields: Vec<(&'n str, &'n Node)>,
 }
 

@@ -38,7 +38,7 @@ fn listeners<'f>(facts: &'f Facts<'f>) -> Vec<Listener<'f>> {
     for host in t.nginx.iter().flat_map(|n| &n.on) {
         all.push(Listener { who: "nginx", host, port: 80, place: facts.in_list(&["nginx", "on"], host) });
     }
-    for mysql in &t.mysql {
+    if let Some(mysql) = &t.mysql {
         for host in mysql.hosts() {
             let place = if *host == mysql.primary {
                 d.place(&["mysql", "primary"])
@@ -50,7 +50,7 @@ fn listeners<'f>(facts: &'f Facts<'f>) -> Vec<Listener<'f>> {
             }
         }
     }
-    for app in &t.app {
+    if let Some(app) = &t.app {
         for host in &app.on {
             let place = if d.find(&["app", "port"]).is_some() {
                 d.place(&["app", "port"])
