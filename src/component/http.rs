@@ -44,10 +44,11 @@ pub fn wait_for(at: SocketAddr, path: &str, host: &str, body: Option<&str>, tent
             quote(path),
             quote(host)
         ))
-        .line(format!(
-            "  tries=$((tries + 1)); [ \"$tries\" -lt {tenths} ] || {{ printf '%s\\n' {} \"it answered: ${{answer:-nothing}}\" | head -n 12 >&2; exit 1; }}",
-            quote(complaint)
-        ))
+        .line("  tries=$((tries + 1))")
+        .line(format!("  if [ \"$tries\" -ge {tenths} ]; then"))
+        .line("    said=$(printf '%s\\n' \"${answer:-nothing}\" | sed -n '1p;$p' | cut -c 1-200 | uniq | tr '\\n' ' ')")
+        .line(format!("    printf '%s; asked on loopback, it answers: %s\\n' {} \"$said\" >&2; exit 1", quote(complaint)))
+        .line("  fi")
         .line("  sleep 0.1")
         .line("done")
 }

@@ -1,12 +1,12 @@
 //! What proves a balancer live: its own generation, no failed reload, every server up, requests spread as configured,
 //! strangers refused.
 
-use super::{MASTER, health_path, local, rendered};
+use super::{CERTIFICATE, MASTER, health_path, local, rendered};
 use crate::{
     base::{name::HostName, script::Script},
     component::{
         Answer, Check, Verdict, http,
-        names::{BACKEND, HAPROXY_UNIT},
+        names::{BACKEND, GENERATION, HAPROXY_UNIT},
         site::Site,
         spec::{Algorithm, Backends, Haproxy},
         viewer,
@@ -23,9 +23,10 @@ pub fn all(site: &Site) -> Vec<Check> {
     for host in &haproxy.on {
         checks.push(Check::unit(NAME, host, HAPROXY_UNIT));
         if let Ok((_, generation)) = rendered(site, haproxy, host) {
-            checks.push(http::runs(NAME, host, local().port(), generation));
+            checks.push(http::runs(NAME, host, local().port(), generation.clone()));
+            checks.push(no_failed_reload(host, generation));
         }
-        checks.push(no_failed_reload(host));
+        checks.push(serves_certificate(site, host));
         checks.push(servers_up(site, haproxy, host));
         checks.push(spread(site, haproxy, host));
         if let Some(from) = viewer(site, &haproxy.on) {
@@ -36,20 +37,41 @@ pub fn all(site: &Site) -> Vec<Check> {
     checks
 }
 
-fn no_failed_reload(host: &HostName) -> Check {
-    let script = Script::new().line(MASTER).line("master 'show proc'");
-    Check::new(NAME, host, "its last reload was taken up", script, |answer| {
-        let workers = |old: bool| {
-            answer
-                .stdout
-                .lines()
-                .filter(|l| l.split_whitespace().nth(1) == Some("worker"))
-                .filter(move |l| (l.split_whitespace().nth(2) != Some("0")) == old)
-        };
-        match (answer.stdout.contains("failed: 0]"), workers(false).count()) {
-            (true, 1) => Verdict::Pass(format!("no failed reload; {} older workers finish", workers(true).count())),
-            (_, 0) if answer.stdout.is_empty() => Verdict::Error("the master socket does not answer".into()),
-            _ => Verdict::Fail("the last reload failed, and an old worker goes on: journalctl -u haproxy".into()),
+/// A failed reload leaves its mark on the master until the next good one, also where the file was put back since: what
+/// runs is then what was rendered, and nothing is wrong.
+fn no_failed_reload(host: &HostName, generation: String) -> Check {
+    let script = http::getter()
+        .line(MASTER)
+        .line("master 'show proc'; echo ==")
+        .line(format!("get 127.0.0.1 {} {GENERATION} localhost", local().port()));
+    Check::new(NAME, host, "its last reload was taken up", script, move |answer| {
+        let (proc, running) = answer.stdout.split_once("==\n").unwrap_or_default();
+        let workers: Vec<&str> = proc.lines().filter(|l| l.split_whitespace().nth(1) == Some("worker")).collect();
+        let is_new = |line: &&str| line.split_whitespace().nth(2) == Some("0");
+        let is_rendered = http::responses(running).first().is_some_and(|r| r.body.trim() == generation);
+        if workers.is_empty() {
+            Verdict::Error("the master socket does not answer: systemctl status haproxy".into())
+        } else if proc.contains("failed: 0]") && workers.iter().any(|w| is_new(&w)) {
+            Verdict::Pass(format!("no failed reload; {} older workers finish", workers.len() - 1))
+        } else if is_rendered {
+            Verdict::Pass("a reload failed once; what runs is what was rendered".into())
+        } else {
+            Verdict::Fail("the last reload failed, and an old worker goes on: journalctl -u haproxy".into())
+        }
+    })
+}
+
+/// A reload that fails to take a new certificate in is not seen in the configuration.
+fn serves_certificate(site: &Site, host: &HostName) -> Check {
+    let (at, name) = (http::at(site.address(host), 443), &site.topology.site);
+    let script = Script::new()
+        .line(format!("openssl x509 -noout -fingerprint -sha256 -in {CERTIFICATE} 2>/dev/null"))
+        .line(format!("timeout 5 openssl s_client -connect {at} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 2>/dev/null"));
+    Check::new(NAME, host, "it serves the certificate on disk", script, |answer| {
+        match answer.stdout.lines().collect::<Vec<_>>()[..] {
+            [disk, served] if disk == served => Verdict::Pass("one and the same".into()),
+            [_, _] => Verdict::Fail("it serves an older one; `systemctl reload haproxy` takes the new one in".into()),
+            _ => Verdict::Error("one of the two could not be read".into()),
         }
     })
 }

@@ -143,8 +143,9 @@ fn reload() -> Script {
         .line("  tries=$((tries + 1))")
         .line("  if [ \"$tries\" -ge 80 ]; then")
         .line("    echo 'haproxy accepted the configuration and could not start a worker with it; the old worker goes on serving:' >&2")
-        .line("    master 'show proc' >&2")
-        .line(format!("    journalctl -q -n 15 -o cat --no-pager -u {HAPROXY_UNIT} >&2; exit 1"))
+        .line(format!(
+            "    journalctl -q -n 60 -o cat --no-pager -u {HAPROXY_UNIT} --since '-20 seconds' | grep -F '[ALERT]' >&2; exit 1"
+        ))
         .line("  fi")
         .line("  sleep 0.1")
         .line("done")
