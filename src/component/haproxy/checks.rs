@@ -1,7 +1,7 @@
 //! What proves a balancer live: its own generation, no failed reload, every server up, requests spread as configured,
 //! strangers refused.
 
-use super::{CERTIFICATE, MASTER, health_path, local, rendered};
+use super::{CERTIFICATE, MASTER, STAT, health_path, local, rendered};
 use crate::{
     base::{name::HostName, script::Script},
     component::{
@@ -90,17 +90,10 @@ fn stat(csv: &str) -> BTreeMap<String, BTreeMap<String, String>> {
         .collect()
 }
 
-const STAT: &str = "stat() { echo 'show stat web 4 -1' | socat -t 3 - UNIX-CONNECT:/run/haproxy/admin.sock; }";
-
 fn servers_up(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
     // A backend that has just come back is up after `rise` good answers: that long is waited, within reason.
     let patience = haproxy.health.interval.duration().as_millis() * u128::from(haproxy.health.rise) / 200 + 3;
-    let script = Script::new()
-        .line(STAT)
-        .line("tries=0")
-        .line("while stat >/dev/null && stat | grep '^web,' | grep -qvE ',(UP|no check),'; do")
-        .line(format!("  tries=$((tries + 1)); [ \"$tries\" -lt {} ] || break; sleep 0.2", patience.min(20)))
-        .line("done; stat");
+    let script = Script::new().line(STAT).line(format!("await_up {}; stat", patience.min(20)));
     let servers: Vec<HostName> = site.topology.nginx.iter().flat_map(|n| n.on.clone()).collect();
     let title = format!("all {} backends are up", servers.len());
     Check::new(NAME, host, title, script, move |answer| {
