@@ -1,8 +1,20 @@
 //! HTTP as checks and proofs speak it on a host that has no client for it: requests through bash and openssl, and the
 //! answers read back. Which requests are made is the components' business.
 
-use crate::base::script::{Script, quote};
-use std::{collections::BTreeMap, net::SocketAddr};
+use super::{
+    Answer, Check, Verdict, bracketed,
+    names::{GENERATION, SITE_CA_FILE},
+    site::Site,
+    spec::Certificate,
+};
+use crate::base::{
+    name::HostName,
+    script::{Script, quote},
+};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 /// A sh function that makes one plain request and prints the whole response: `get ADDRESS PORT PATH HOST [HEADER]`.
 /// bash is essential on Debian, and opens sockets.
@@ -32,12 +44,65 @@ pub fn wait_for(at: SocketAddr, path: &str, host: &str, body: Option<&str>, tent
             quote(path),
             quote(host)
         ))
-        .line(format!(
-            "  tries=$((tries + 1)); [ \"$tries\" -lt {tenths} ] || {{ printf '%s\\n' {} \"it answered: ${{answer:-nothing}}\" | head -n 12 >&2; exit 1; }}",
-            quote(complaint)
-        ))
+        .line("  tries=$((tries + 1))")
+        .line(format!("  if [ \"$tries\" -ge {tenths} ]; then"))
+        .line("    said=$(printf '%s\\n' \"${answer:-nothing}\" | sed -n '1p;$p' | cut -c 1-200 | uniq | tr '\\n' ' ')")
+        .line(format!("    printf '%s; asked on loopback, it answers: %s\\n' {} \"$said\" >&2; exit 1", quote(complaint)))
+        .line("  fi")
         .line("  sleep 0.1")
         .line("done")
+}
+
+/// What openssl verifies the site's certificate with. The user's own may come from an authority that the host's store
+/// does not know: what was given is then what is trusted.
+pub fn trust(site: &Site) -> String {
+    match site.topology.tls.certificate {
+        Certificate::SelfSigned => format!("-CAfile {SITE_CA_FILE}"),
+        Certificate::Files { .. } => format!("-CApath /etc/ssl/certs -partial_chain -CAfile {SITE_CA_FILE}"),
+    }
+}
+
+/// Defines `ask ADDRESS [OPTION…]`: sends its standard input to the site over verified TLS and prints what comes back. The
+/// last request on it closes the connection.
+pub fn asker(site: &Site) -> Script {
+    let name = quote(site.topology.site.as_str());
+    let trust = trust(site);
+    Script::new().line("ask() {").line("  at=$1; shift").line(format!(
+        "  timeout 5 openssl s_client -quiet -connect \"$at\" -servername {name} -verify_return_error -verify_hostname {name} {trust} \"$@\" 2>/dev/null"
+    )).line("}")
+}
+
+/// A GET to the site, as `printf` takes it (no `%` can be in a path); the last of a connection closes it.
+pub fn request(site: &Site, path: &str, headers: &str, is_last: bool) -> String {
+    let close = if is_last { "Connection: close\\r\\n" } else { "" };
+    format!("GET {path} HTTP/1.1\\r\\nHost: {}\\r\\nUser-Agent: foobar\\r\\n{headers}{close}\\r\\n", site.topology.site)
+}
+
+/// An address and port as openssl takes them.
+pub fn at(address: IpAddr, port: u16) -> String {
+    format!("{}:{port}", bracketed(address))
+}
+
+/// A check that a daemon runs the configuration that was rendered for it: it tells the digest on loopback.
+pub fn runs(component: &'static str, host: &HostName, port: u16, generation: String) -> Check {
+    let script = getter().line(format!("get 127.0.0.1 {port} {GENERATION} localhost"));
+    let title = format!("{component} runs the configuration that was rendered for it");
+    Check::new(component, host, title, script, move |answer| match first(answer) {
+        Some(response) if response.body.trim() == generation => {
+            Verdict::Pass(format!("generation {}", &generation[..12]))
+        }
+        Some(response) => Verdict::Fail(format!(
+            "it runs {:?}, and {} was rendered; `foobar plan` shows what differs",
+            response.body.trim().chars().take(12).collect::<String>(),
+            &generation[..12]
+        )),
+        None => Verdict::Fail(format!("nothing answers on loopback port {port}")),
+    })
+}
+
+/// The first response in an answer.
+pub fn first(answer: &Answer) -> Option<Response> {
+    responses(&answer.stdout).into_iter().next()
 }
 
 /// A response.

@@ -177,6 +177,39 @@ pub struct Check {
     pub judge: Judge,
 }
 
+impl Check {
+    /// A check of `component` made from `host`.
+    pub fn new(
+        component: &'static str,
+        host: &HostName,
+        title: impl Into<String>,
+        script: Script,
+        judge: impl Fn(&Answer) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        Self { component, title: title.into(), host: host.clone(), script, judge: Arc::new(judge) }
+    }
+
+    /// A check that a unit is active and enabled.
+    pub fn unit(component: &'static str, host: &HostName, unit: &'static str) -> Self {
+        let script = Script::new().line(format!("systemctl show --value -p ActiveState -p UnitFileState {unit}"));
+        Self::new(component, host, format!("{unit} is active and enabled"), script, |answer| {
+            let states: Vec<&str> = answer.stdout.lines().filter(|l| !l.is_empty()).collect();
+            if states == ["active", "enabled"] {
+                Verdict::Pass("active, enabled".into())
+            } else {
+                Verdict::Fail(format!("it is {}", states.join(", ")))
+            }
+        })
+    }
+}
+
+impl Verdict {
+    /// Passes where `holds`; both texts say what was seen.
+    pub fn when(holds: bool, text: impl Into<String>) -> Self {
+        if holds { Self::Pass(text.into()) } else { Self::Fail(text.into()) }
+    }
+}
+
 impl std::fmt::Debug for Check {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Check({} {} on {})", self.component, self.title, self.host)

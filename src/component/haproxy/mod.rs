@@ -143,8 +143,9 @@ fn reload() -> Script {
         .line("  tries=$((tries + 1))")
         .line("  if [ \"$tries\" -ge 80 ]; then")
         .line("    echo 'haproxy accepted the configuration and could not start a worker with it; the old worker goes on serving:' >&2")
-        .line("    master 'show proc' >&2")
-        .line(format!("    journalctl -q -n 15 -o cat --no-pager -u {HAPROXY_UNIT} >&2; exit 1"))
+        .line(format!(
+            "    journalctl -q -n 60 -o cat --no-pager -u {HAPROXY_UNIT} --since '-20 seconds' | grep -F '[ALERT]' >&2; exit 1"
+        ))
         .line("  fi")
         .line("  sleep 0.1")
         .line("done")
@@ -155,20 +156,27 @@ fn local() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), HAPROXY_LOCAL)
 }
 
-fn proof(generation: &str) -> Script {
-    http::wait_for(
-        local(),
-        GENERATION,
-        "localhost",
-        Some(generation),
-        80,
-        "haproxy does not run the configuration on disk",
-    )
-    .line(MASTER)
-    .line("if ! master 'show proc' | grep -q 'failed: 0]'; then")
-    .line("  echo 'haproxy reports a failed reload:' >&2; master 'show proc' >&2; exit 1")
-    .line("fi")
+fn proof(haproxy: &spec::Haproxy, generation: &str) -> Script {
+    // A backend that was away while this one was changed is up after `rise` good answers. It is waited for, so that what
+    // comes next meets a whole site; one that stays away is `verify`'s to tell, and no fault of the balancer's.
+    let rises = haproxy.health.interval.duration().as_millis() * u128::from(haproxy.health.rise) / 200 + 5;
+    let complaint = "haproxy does not run the configuration on disk";
+    http::wait_for(local(), GENERATION, "localhost", Some(generation), 80, complaint)
+        .line(MASTER)
+        .line("if ! master 'show proc' | grep -q 'failed: 0]'; then")
+        .line("  echo 'haproxy reports a failed reload:' >&2; master 'show proc' >&2; exit 1")
+        .line("fi")
+        .line(STAT)
+        .line(format!("await_up {}", rises.min(50)))
 }
+
+/// `stat` prints the counters of the backend's servers; `await_up FIFTHS` waits until all are up, so many fifths of a
+/// second at most.
+const STAT: &str = r#"stat() { echo 'show stat web 4 -1' | socat -t 3 - UNIX-CONNECT:/run/haproxy/admin.sock; }
+await_up() {
+  left=$1
+  while [ "$left" -gt 0 ] && stat | grep '^web,' | grep -qvE ',(UP|no check),'; do left=$((left - 1)); sleep 0.2; done
+}"#;
 
 impl Component for Haproxy {
     fn name(&self) -> &'static str {
@@ -220,7 +228,7 @@ impl Component for Haproxy {
             service.restart_on = vec![input(DROP_IN, unit)];
             service.reload_on = vec![input(CONFIG, config), input(CERTIFICATE, pem)];
             service.reload = Some(reload());
-            service.proof = Some(proof(&generation));
+            service.proof = Some(proof(haproxy, &generation));
             service.restart_impact = crate::resource::Impact::ConnectionDrop;
             let files = desired.want(host, files, []);
             // A balancer takes its backends for healthy when it starts, so they come first.

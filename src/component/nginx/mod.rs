@@ -103,10 +103,9 @@ fn proof(generation: &str) -> Script {
         80,
         "nginx accepted the configuration and does not run it",
     );
-    Script::new()
-        .line("if ! (")
-        .then(&wait)
-        .line("); then grep -F '[emerg]' /var/log/nginx/error.log | tail -n 5 >&2; exit 1; fi")
+    Script::new().line("if ! (").then(&wait).line(
+        "); then tail -n 50 /var/log/nginx/error.log | sed -n 's/^.*\\[emerg\\] [^:]*: //p' | sort -u >&2; exit 1; fi",
+    )
 }
 
 impl Component for Nginx {

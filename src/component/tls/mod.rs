@@ -19,6 +19,9 @@ use crate::{
     resource::files::{File, Files},
 };
 
+/// The name that the private authority is kept under.
+pub const AUTHORITY: &str = SITE_CA;
+
 /// Days that a certificate of the private authority is good for: under the 398 that browsers take.
 const DAYS: u32 = 397;
 
@@ -53,9 +56,9 @@ impl Component for Tls {
             _ => {
                 let common_name = format!("foobar CA of {}", site.topology.site);
                 let authority = Source::Authority { common_name, names: names.clone() };
-                desired.secret(SITE_CA, authority, homes.clone());
-                desired.secret(SITE, Source::Leaf { by: SITE_CA.into(), names, days: DAYS }, homes);
-                format!("{SITE_CA}.crt")
+                desired.secret(AUTHORITY, authority, homes.clone());
+                desired.secret(SITE, Source::Leaf { by: AUTHORITY.into(), names, days: DAYS }, homes);
+                format!("{AUTHORITY}.crt")
             }
         };
         // What visitors of the site verify it with; no secret, and every host can check with it.
