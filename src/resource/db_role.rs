@@ -76,7 +76,7 @@ impl Resource for Writable {
         for other in &self.others {
             let Some(there) = seen.all.get(other).map(|o| Server::new(self.dialect, o)) else { continue };
             let writes = there.is_running() && !there.is_on("read_only") && !there.is_replica();
-            if writes && !there.is_fresh() && !seen.changing.contains_key(&Key::new(other, Self::key())) {
+            if writes && there.held().next().is_some() && !seen.changing.contains_key(&Key::new(other, Self::key())) {
                 return refuse(
                     format!("{other} takes writes already, and two writers would part their data"),
                     "name the one that has the newest data as `mysql.primary`, and make the other read-only by hand",

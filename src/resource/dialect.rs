@@ -31,15 +31,17 @@ SELECT 'clone' AS k, state FROM performance_schema.clone_status;"
 done)
 held() {
   for d in /var/lib/mysql/*/; do
-    d=${d%/} d=${d##*/}
-    case $d in '*' | '#'* | mysql | sys | performance_schema | lost+found) ;; *) printf 'schema\t%s\n' "$d" ;; esac
+    d=${d%/} n=0
+    for f in "$d"/*; do case $f in */'*' | */db.opt) ;; *) n=$((n + 1)) ;; esac; done
+    d=${d##*/}
+    case $d in '*' | '#'* | mysql | sys | performance_schema | lost+found) ;; *) printf 'schema\t%s\t%s\n' "$d" "$n" ;; esac
   done
 }
 command -v "$client" >/dev/null || { printf 'state\tabsent\n'; held; return 0; }
 said=$("$client" --no-defaults -u root --socket=/run/mysqld/mysqld.sock --connect-timeout=5 $more -B 2>&1 <<SQL
 SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','gtid_executed','gtid_binlog_pos','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled');
 SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients','Slave_heartbeat_period');
-SELECT 'schema' AS k, schema_name FROM information_schema.schemata WHERE schema_name NOT IN ('mysql','information_schema','performance_schema','sys');
+SELECT 'schema' AS k, schema_name, (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=schema_name) AS n FROM information_schema.schemata WHERE schema_name NOT IN ('mysql','information_schema','performance_schema','sys');
 SELECT 'account' AS k, user, ssl_type, SHA2(authentication_string,256) FROM mysql.user WHERE host='%';
 SELECT 'grant' AS k, grantee, '*.*' AS l, privilege_type, is_grantable FROM information_schema.user_privileges WHERE grantee LIKE '%@\'\%\'' AND privilege_type<>'USAGE';
 SELECT 'grant' AS k, grantee, CONCAT(CHAR(96),REPLACE(table_schema,CHAR(96),REPEAT(CHAR(96),2)),CHAR(96),'.*') AS l, privilege_type, is_grantable FROM information_schema.schema_privileges WHERE grantee LIKE '%@\'\%\'';
@@ -184,7 +186,13 @@ impl<'a> Server<'a> {
         self.seen.all(&DATABASE, kind)
     }
 
-    /// Schemas that are not the server's own, `foobar`'s canary aside.
+    /// Schemas that hold something. MariaDB's installer leaves an empty one, `test`.
+    pub fn held(&self) -> impl Iterator<Item = &'a str> {
+        let full = |r: &&Vec<String>| r.get(1).is_some_and(|n| n != "0");
+        self.rows("schema").iter().filter(full).filter_map(|r| r.first()).map(String::as_str)
+    }
+
+    /// Schemas that are not the server's own.
     pub fn schemas(&self) -> impl Iterator<Item = &'a str> {
         self.rows("schema").iter().filter_map(|r| r.first()).map(String::as_str)
     }

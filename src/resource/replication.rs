@@ -132,7 +132,7 @@ impl Replication {
                 // The server ends the connection when it restarts with the copy; its own record says whether it has one.
                 .feed(
                     format!(
-                        "SET GLOBAL super_read_only=OFF;\nSET GLOBAL clone_valid_donor_list={};\nCLONE INSTANCE FROM {}@{}:3306 IDENTIFIED BY {} REQUIRE SSL;\n",
+                        "SET GLOBAL clone_valid_donor_list={};\nCLONE INSTANCE FROM {}@{}:3306 IDENTIFIED BY {} REQUIRE SSL;\n",
                         literal(&format!("{host}:3306")),
                         literal(self.seed.0),
                         literal(&host),
@@ -189,7 +189,7 @@ impl Resource for Replication {
             return Ok(None);
         }
         if !server.is_replica() || half {
-            let held: Vec<&str> = server.schemas().collect();
+            let held: Vec<&str> = server.held().collect();
             if !half && !held.is_empty() {
                 return refuse(
                     format!(
