@@ -115,13 +115,12 @@ impl Replication {
                     "{client} --init-command='SET SESSION sql_log_bin=0' <\"$scratch/dump\" & reader=$!"
                 ))
                 .line(format!(
-                    "{{ mariadb-dump --defaults-file=\"$scratch/login\" --host={host} {} --all-databases --single-transaction --master-data=2 --gtid --hex-blob --events --routines --ignore-table=mysql.gtid_slave_pos && echo 'FLUSH PRIVILEGES;' && touch \"$scratch/whole\"; }} | sed \"1,80{{/^-- SET GLOBAL gtid_slave_pos=/w $scratch/position
-}}\" >\"$scratch/dump\"",
+                    "{{ mariadb-dump --defaults-file=\"$scratch/login\" --host={host} {} --all-databases --single-transaction --master-data=2 --gtid --hex-blob --events --routines --ignore-table=mysql.gtid_slave_pos && echo 'FLUSH PRIVILEGES;' && touch \"$scratch/whole\"; }} | sed \"/^-- SET GLOBAL gtid_slave_pos=/w $scratch/position\" >\"$scratch/dump\"",
                     self.dialect.verified(&self.authority)
                 ))
                 .line("wait \"$reader\"")
                 .line("[ -e \"$scratch/whole\" ] || { echo \"the copy of the primary's data broke off\" >&2; exit 1; }")
-                .line("position=$(sed -n \"s/^-- SET GLOBAL gtid_slave_pos='\\([0-9,-]*\\)';*$/\\1/p\" \"$scratch/position\")")
+                .line("position=$(sed -n \"s/^-- SET GLOBAL gtid_slave_pos='\\([0-9,-]*\\)';*$/\\1/p\" \"$scratch/position\" | tail -n 1)")
                 .line("[ -n \"$position\" ] || { echo \"the primary's copy does not say where it was taken\" >&2; exit 1; }")
                 .line(format!(
                     "{client} -e \"RESET MASTER; SET GLOBAL gtid_slave_pos='$position'\""
@@ -132,7 +131,7 @@ impl Replication {
                 // The server ends the connection when it restarts with the copy; its own record says whether it has one.
                 .feed(
                     format!(
-                        "SET GLOBAL clone_valid_donor_list={};\nCLONE INSTANCE FROM {}@{}:3306 IDENTIFIED BY {} REQUIRE SSL;\n",
+                        "SET GLOBAL super_read_only=OFF;\nSET GLOBAL clone_valid_donor_list={};\nCLONE INSTANCE FROM {}@{}:3306 IDENTIFIED BY {} REQUIRE SSL;\n",
                         literal(&format!("{host}:3306")),
                         literal(self.seed.0),
                         literal(&host),
