@@ -139,12 +139,14 @@ impl Replication {
                     ),
                     &format!("{client} 2>\"$cloned\" || :"),
                 )
+                // Before its record is looked at: that may be of an earlier copy.
+                .line("if grep -qvE '^ERROR (2013|2006|3707)|^$|Warning' \"$cloned\"; then cat \"$cloned\" >&2; exit 1; fi")
                 .line("try=0")
                 .line(format!(
                     "until [ \"$({client} -e 'SELECT state FROM performance_schema.clone_status WHERE binlog_file<>\"\"' 2>/dev/null)\" = Completed ]; do"
                 ))
                 .line("  try=$((try + 1))")
-                .line("  if [ \"$try\" -ge 300 ] || grep -qvE '^ERROR (2013|2006|3707)|^$|Warning' \"$cloned\"; then cat \"$cloned\" >&2; echo \"the copy of the primary's data did not end well\" >&2; exit 1; fi")
+                .line("  if [ \"$try\" -ge 300 ]; then cat \"$cloned\" >&2; echo \"the copy of the primary's data did not end well\" >&2; exit 1; fi")
                 .line("  systemctl is-active -q mysql.service || systemctl start mysql.service || :")
                 .line("  sleep 0.2")
                 .line("done"),
@@ -188,7 +190,8 @@ impl Resource for Replication {
             return Ok(None);
         }
         if !server.is_replica() || half {
-            let held: Vec<&str> = server.held().collect();
+            let mut held: Vec<&str> = server.held().collect();
+            held.sort_unstable();
             if !half && !held.is_empty() {
                 return refuse(
                     format!(

@@ -84,8 +84,10 @@ fn refuses(site: &Site, mysql: &Mysql, host: &HostName) -> Check {
         if lines.next() != Some("1") {
             return Verdict::Error(complaint(answer));
         }
-        let said = lines.collect::<Vec<_>>().join(" ");
-        Verdict::when(said.contains("ERROR 1290"), if said.is_empty() { "it takes them".into() } else { said })
+        match lines.find(|l| l.starts_with("ERROR")) {
+            Some(said) => Verdict::when(said.starts_with("ERROR 1290"), said),
+            None => Verdict::Fail("it takes them".into()),
+        }
     })
 }
 
