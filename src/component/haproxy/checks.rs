@@ -1,7 +1,7 @@
 //! What proves a balancer live: its own generation, no failed reload, every server up, requests spread as configured,
 //! strangers refused.
 
-use super::{CERTIFICATE, MASTER, STAT, health_path, local, rendered};
+use super::{MASTER, STAT, certificates, health_path, local, rendered};
 use crate::{
     base::{name::HostName, script::Script},
     component::{
@@ -63,10 +63,7 @@ fn no_failed_reload(host: &HostName, generation: String) -> Check {
 
 /// A reload that fails to take a new certificate in is not seen in the configuration.
 fn serves_certificate(site: &Site, host: &HostName) -> Check {
-    let (at, name) = (http::at(site.address(host), 443), &site.topology.site);
-    let script = Script::new()
-        .line(format!("openssl x509 -noout -fingerprint -sha256 -in {CERTIFICATE} 2>/dev/null"))
-        .line(format!("timeout 5 openssl s_client -connect {at} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 2>/dev/null"));
+    let script = certificates(site, host).line("on_disk; served");
     Check::new(NAME, host, "it serves the certificate on disk", script, |answer| {
         match answer.stdout.lines().collect::<Vec<_>>()[..] {
             [disk, served] if disk == served => Verdict::Pass("one and the same".into()),
