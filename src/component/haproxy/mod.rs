@@ -19,7 +19,7 @@ use crate::{
         template::TemplateError,
     },
     resource::{
-        Key, Resource, ResourceId,
+        Key, Resource,
         files::{File, Files},
         service::{Input, Service},
     },
@@ -236,21 +236,21 @@ impl Component for Haproxy {
                     File::text(CONFIG, config.clone()),
                     File::directory("/etc/haproxy/certs").mode(0o700),
                     File::text(CERTIFICATE, pem.clone()),
-                    File::text(DROP_IN, unit.clone()),
                 ],
             )
             .checked(["/etc/haproxy"], Script::new().line(format!("haproxy -c -q -f {CONFIG}")));
-            let from = files.id();
-            let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
+            // Apart from the configuration, so that a change of that alone is never taken for one of the unit.
+            let drop_in = Files::new("haproxy unit", vec![File::text(DROP_IN, unit.clone())]);
+            let input =
+                |path: &str, content: Content, from: &Files| Input { path: path.into(), content, from: from.id() };
             let mut service = Service::new(HAPROXY_UNIT);
-            service.restart_on = vec![input(DROP_IN, unit)];
-            service.reload_on = vec![input(CONFIG, config), input(CERTIFICATE, pem)];
+            service.restart_on = vec![input(DROP_IN, unit, &drop_in)];
+            service.reload_on = vec![input(CONFIG, config, &files), input(CERTIFICATE, pem, &files)];
             service.reload = Some(reload());
             service.proof = Some(proof(site, haproxy, host, &generation));
             service.restart_impact = crate::resource::Impact::ConnectionDrop;
-            let files = desired.want(host, files, []);
             // A balancer takes its backends for healthy when it starts, so they come first.
-            let mut after = vec![files];
+            let mut after = vec![desired.want(host, drop_in, []), desired.want(host, files, [])];
             for (on, unit) in [
                 (site.topology.nginx.as_ref().map(|n| &n.on), NGINX_UNIT),
                 (site.topology.app.as_ref().map(|a| &a.on), APP_UNIT),
@@ -268,8 +268,3 @@ impl Component for Haproxy {
 }
 
 type Map = std::collections::BTreeMap<&'static str, u32>;
-
-/// The resource that puts the balancer's files in place.
-pub fn files_key() -> ResourceId {
-    ResourceId::new("files", "haproxy configuration")
-}
