@@ -60,6 +60,7 @@ fn other() -> Topology {
     (haproxy.algorithm, haproxy.backends) = (Algorithm::IpHash, Backends::ActivePassive);
     haproxy.health.path = Some("/readyz".parse().unwrap());
     t.tls = Tls { profile: Profile::Modern, redirect_http: false, hsts: None, ..Tls::default() };
+    t.mysql.as_mut().unwrap().engine = Engine::Mysql;
     let nginx = t.nginx.as_mut().unwrap();
     nginx.statics.push(("/".parse().unwrap(), "site".parse().unwrap()));
     nginx.statics.push(("/assets/".parse().unwrap(), "public/new".parse().unwrap()));
@@ -101,6 +102,7 @@ fn the_other_end_of_every_choice() {
         ("other-nginx", "web-01", "/etc/nginx/conf.d/foobar.conf"),
         ("other-firewall", "web-01", "/etc/foobar/firewall.nft"),
         ("other-app", "web-02", "/etc/foobar/app.env"),
+        ("other-mysql", "web-02", "/etc/mysql/mysql.conf.d/zz-foobar.cnf"),
     ] {
         insta::assert_snapshot!(name, file(&site, host, path));
     }
