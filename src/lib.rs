@@ -36,4 +36,5 @@ pub mod lab;
 pub mod plan;
 pub mod report;
 pub mod resource;
+pub mod topology;
 pub mod transport;

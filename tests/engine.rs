@@ -193,15 +193,16 @@ async fn a_step_that_reads_its_input_does_not_eat_the_rest_of_the_script() {
 }
 
 #[tokio::test]
-async fn a_script_that_is_cut_off_anywhere_runs_whole_steps_or_nothing() {
+async fn a_script_that_is_cut_off_anywhere_does_nothing() {
     let mut hosts = Directories::new("cut");
     let plan = plan(&[("a", "echo begun >>LOG\necho ended >>LOG", &[])]);
-    for cut in (0..1400).step_by(7) {
+    for cut in (0..900).step_by(7) {
         hosts.cut = Some(cut);
         let _ = std::fs::remove_file(hosts.root.join("log"));
         let (outcome, _) = run(&hosts, &plan).await;
         assert!(!outcome.is_success() || outcome.errors.is_empty());
-        assert!(["", "begun\nended\n"].contains(&hosts.log().as_str()), "cut at {cut}: {}", hosts.log());
+        assert_eq!(hosts.log(), "", "cut at {cut}");
+        assert!(!hosts.root.join("a/state").exists(), "cut at {cut}");
     }
 }
 

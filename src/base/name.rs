@@ -56,6 +56,11 @@ word! {
     HostName, "a host name", |t| label(t)
 }
 word! {
+    /// A host to jump over, as ssh's ProxyJump takes it: `[user@]host[:port]`, the host as ssh_config or an address knows it.
+    JumpHost, "a jump host", |t| chars(t, 255, "start with a letter or digit and hold letters, digits and . - _ @ : [ ] only",
+        |c| c.is_ascii_alphanumeric() || c == '[', |c| c.is_ascii_alphanumeric() || ".-_@:[]".contains(c))
+}
+word! {
     /// A fully qualified DNS name in lower case, without the final dot, 253 characters at most (RFC 1035).
     DomainName, "a domain name", |t| {
         if t.len() > 253 { return Err("have 253 characters at most".into()); }
@@ -296,6 +301,7 @@ mod tests {
     fn no_name_takes_what_could_break_out() {
         for text in HOSTILE {
             assert!(text.parse::<HostName>().is_err(), "{text:?}");
+            assert!(text.parse::<JumpHost>().is_err(), "{text:?}");
             assert!(text.parse::<DomainName>().is_err(), "{text:?}");
             assert!(text.parse::<UserName>().is_err(), "{text:?}");
             assert!(text.parse::<PackageName>().is_err(), "{text:?}");
@@ -315,6 +321,7 @@ mod tests {
     #[test]
     fn good_names_pass() {
         assert!("web-01".parse::<HostName>().is_ok());
+        assert!("admin@bastion.example.com:2222".parse::<JumpHost>().is_ok());
         assert!("www.foobar.com".parse::<DomainName>().is_ok());
         assert!("python3-flask".parse::<PackageName>().is_ok());
         assert!("/healthz".parse::<UrlPath>().is_ok());

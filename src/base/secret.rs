@@ -158,6 +158,19 @@ impl Content {
     }
 }
 
+/// A value as a systemd EnvironmentFile has it, with its double quotes: what [`Encoding::Env`] makes of a secret, for
+/// values that are none.
+pub fn env_value(value: &str) -> String {
+    let mut out = String::from("\"");
+    for c in value.chars() {
+        if matches!(c, '"' | '\\' | '$' | '`') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out + "\""
+}
+
 fn encode(value: &str, encoding: &str) -> String {
     match encoding {
         "Url" => value
@@ -167,16 +180,7 @@ fn encode(value: &str, encoding: &str) -> String {
                 _ => format!("%{b:02X}"),
             })
             .collect(),
-        "Env" => {
-            let mut out = String::from("\"");
-            for c in value.chars() {
-                if matches!(c, '"' | '\\' | '$' | '`') {
-                    out.push('\\');
-                }
-                out.push(c);
-            }
-            out + "\""
-        }
+        "Env" => env_value(value),
         "Sql" => format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''")),
         _ => value.to_owned(),
     }

@@ -9,7 +9,15 @@ macro_rules! embedded {
 }
 
 /// Every template of the house, by its path under `templates/`. A test holds it against the directory.
-pub const EMBEDDED: &[(&str, &str)] = embedded![];
+pub const EMBEDDED: &[(&str, &str)] = embedded![
+    "app/app.env.tera",
+    "app/foobar-app.service.tera",
+    "firewall/firewall.nft.tera",
+    "haproxy/haproxy.cfg.tera",
+    "haproxy/unit.conf.tera",
+    "nginx/foobar.conf.tera",
+    "nginx/unit.conf.tera",
+];
 
 /// A template that could not be read or rendered: `name` is its path under `templates/`.
 #[derive(Debug, thiserror::Error)]

@@ -106,7 +106,7 @@ Examples:
   foobar plan --json | jq .summary
   foobar plan --detailed-exitcode         exit 0: nothing to do, 2: changes pending")]
     Plan(PlanArgs),
-    /// show what would change, ask, change it, and verify it
+    /// show what would change, ask, and change it
     #[command(after_help = "\
 Examples:
   foobar apply
@@ -220,6 +220,9 @@ pub struct ValidateArgs {
     /// Which site.
     #[command(flatten)]
     pub site: SiteArgs,
+    /// For programs.
+    #[command(flatten)]
+    pub json: JsonArgs,
 }
 
 /// `foobar plan`

@@ -1,5 +1,65 @@
-//! The command line: its words, its exit codes, reading local files, one short recipe a command.
+//! The command line: clap, exit codes, reading local files, and one short recipe a command. What a recipe does stands in
+//! the rooms below; here is only the order of it.
 
 pub mod args;
+mod demo;
 pub mod exit;
+pub mod gather;
+mod lab;
 pub mod limit;
+mod recipes;
+mod screen;
+mod work;
+
+use args::Command;
+use exit::Exit;
+use screen::Screen;
+
+/// Runs the program with its own words; the answer is its exit status, everything worth saying has been said.
+pub fn main() -> Exit {
+    let cli = match args::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    let screen = Screen::new(&cli.talk);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            screen.problem(
+                "foobar::local",
+                &format!("no threads could be started: {error}"),
+                "close some programs and try again",
+            );
+            return Exit::Failed;
+        }
+    };
+    let done = runtime.block_on(async {
+        let work = async {
+            match &cli.command {
+                Command::Validate(args) => recipes::validate(&screen, args),
+                Command::Plan(args) => recipes::plan(&screen, args).await,
+                Command::Apply(args) => recipes::apply(&screen, args).await,
+                Command::Verify(args) => recipes::verify(&screen, args).await,
+                Command::Ca(args) => recipes::ca(&screen, args).await,
+                Command::Lab(args) => lab::run(&screen, args).await,
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            _ = tokio::signal::ctrl_c() => {
+                screen.clear();
+                screen.problem(
+                    "foobar::interrupted",
+                    "interrupted; steps that had begun on a host end there by themselves",
+                    "`foobar plan` shows what is left",
+                );
+                Err(Exit::Interrupted)
+            }
+        }
+    });
+    // Threads that wait for a terminal's answer must not hold the program back.
+    runtime.shutdown_background();
+    match done {
+        Ok(exit) | Err(exit) => exit,
+    }
+}

@@ -1,8 +1,20 @@
 //! What is deployed, one component a file: the resources it asks of each host, who listens where for whom, and the
 //! checks that prove it live. Pure: a component is a function of the site.
 
+pub mod app;
+pub mod firewall;
+pub mod haproxy;
+pub mod http;
+pub mod names;
+pub mod nginx;
 pub mod site;
 pub mod spec;
+pub mod tls;
+
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     base::{
@@ -16,7 +28,7 @@ use crate::{
 use ipnet::IpNet;
 use serde::Serialize;
 use site::Site;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 /// Who may connect to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -164,6 +176,39 @@ pub struct Check {
     pub judge: Judge,
 }
 
+impl Check {
+    /// A check of `component` made from `host`.
+    pub fn new(
+        component: &'static str,
+        host: &HostName,
+        title: impl Into<String>,
+        script: Script,
+        judge: impl Fn(&Answer) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        Self { component, title: title.into(), host: host.clone(), script, judge: Arc::new(judge) }
+    }
+
+    /// A check that a unit is active and enabled.
+    pub fn unit(component: &'static str, host: &HostName, unit: &'static str) -> Self {
+        let script = Script::new().line(format!("systemctl show --value -p ActiveState -p UnitFileState {unit}"));
+        Self::new(component, host, format!("{unit} is active and enabled"), script, |answer| {
+            let states: Vec<&str> = answer.stdout.lines().filter(|l| !l.is_empty()).collect();
+            if states == ["active", "enabled"] {
+                Verdict::Pass("active, enabled".into())
+            } else {
+                Verdict::Fail(format!("it is {}", states.join(", ")))
+            }
+        })
+    }
+}
+
+impl Verdict {
+    /// Passes where `holds`; both texts say what was seen.
+    pub fn when(holds: bool, text: impl Into<String>) -> Self {
+        if holds { Self::Pass(text.into()) } else { Self::Fail(text.into()) }
+    }
+}
+
 impl std::fmt::Debug for Check {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Check({} {} on {})", self.component, self.title, self.host)
@@ -190,7 +235,40 @@ pub trait Component: Send + Sync {
     fn checks(&self, site: &Site) -> Vec<Check>;
 }
 
-/// The components that a site asks for, in the order that their resources are wanted on a host.
-pub fn all(_site: &Site) -> Vec<Box<dyn Component>> {
-    Vec::new()
+/// The components that a site asks for, in the order that their resources are wanted on a host. The firewall comes first:
+/// what a later step connects to is then open, and nothing that is started is open too far for a moment.
+pub fn all(site: &Site) -> Vec<Box<dyn Component>> {
+    let topology = &site.topology;
+    let mut all: Vec<Box<dyn Component>> = Vec::new();
+    if topology.app.is_some() {
+        all.push(Box::new(app::App));
+    }
+    if topology.nginx.is_some() {
+        all.push(Box::new(nginx::Nginx));
+    }
+    if topology.haproxy.is_some() {
+        all.push(Box::new(tls::Tls));
+        all.push(Box::new(haproxy::Haproxy));
+    }
+    let endpoints = all.iter().flat_map(|c| c.endpoints(site)).collect();
+    all.insert(0, Box::new(firewall::Firewall::new(endpoints)));
+    all
+}
+
+/// Names of packages, as the components write them.
+pub fn packages<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<PackageName> {
+    names.into_iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+/// An address as it stands before a port: IPv6 in brackets.
+pub fn bracketed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
+/// The host that checks what others see of `not_on`: the first that is none of them, else the first of them.
+pub fn viewer<'a>(site: &'a Site, not_on: &'a [HostName]) -> Option<&'a HostName> {
+    site.hosts().find(|h| !not_on.contains(h)).or_else(|| not_on.first())
 }

@@ -3,7 +3,8 @@
 //! holds all of them. How they are read from YAML lives in `topology/`.
 
 use crate::base::name::{
-    CommandLine, DatabaseName, DomainName, EnvName, HostName, Line, PackageName, RelativePath, Span, UrlPath, UserName,
+    CommandLine, DatabaseName, DomainName, EnvName, HostName, JumpHost, Line, PackageName, RelativePath, Span, UrlPath,
+    UserName,
 };
 use ipnet::IpNet;
 use serde::Serialize;
@@ -51,7 +52,7 @@ pub struct Ssh {
     /// The port; ssh_config's where absent.
     pub port: Option<u16>,
     /// A jump host, as ssh_config or an address knows it.
-    pub jump: Option<HostName>,
+    pub jump: Option<JumpHost>,
 }
 
 /// `haproxy:`

@@ -313,11 +313,12 @@ enum Next {
     Batch(Vec<StepId>),
 }
 
-/// One exec: the lock, then each step in a subshell of its own. A subshell is read to its end before it begins, so a
-/// script that is cut off on its way runs whole steps or nothing. A step's output goes to memory, never to the pipe, so
+/// One exec: the lock, then each step in a subshell of its own. All of it is one group, which sh reads to its end before it
+/// begins, so a script that is cut off on its way does nothing at all. A step's output goes to memory, never to the pipe, so
 /// that a step that runs when the connection dies ends in peace (domain notes, "SSH dies mid-apply").
 fn script(steps: &[&Step], holder: &str) -> Script {
     let mut script = Script::new()
+        .line("{")
         .line("export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; umask 022; cd /")
         .line(format!("mkdir -p -m 700 {STATE_DIR} && exec 9>>{STATE_DIR}/lock || exit 74"))
         .line(format!("flock -n 9 || {{ printf '@locked %s\\n' \"$(cat {STATE_DIR}/holder)\"; exit {LOCKED}; }}"))
@@ -335,5 +336,5 @@ fn script(steps: &[&Step], holder: &str) -> Script {
             .line(format!("rc=$?; [ $rc = 0 ] || {{ tail -n 30 \"$tmp/out\" | sed 's/^/@out {id} /'; echo; echo \"@fail {id} $rc\"; exit 1; }}"))
             .line(format!("echo '@done {id}'"));
     }
-    script
+    script.line("exit 0").line("}")
 }

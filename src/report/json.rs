@@ -83,6 +83,11 @@ pub fn verify(site: &DomainName, checks: &[Checked], millis: u64) -> String {
     }))
 }
 
+/// What is wrong with a topology as one document, for `validate --json`.
+pub fn findings(findings: &[impl Serialize]) -> String {
+    pretty(&json!({ "schema": SCHEMA, "command": "validate", "problems": findings }))
+}
+
 /// Writes a run as JSON lines, for `apply --json`: first the plan, then what happens, last how it ended.
 pub struct Lines<W> {
     to: W,

@@ -67,13 +67,18 @@ pub fn transport_code(kind: TransportErrorKind) -> &'static str {
     }
 }
 
-/// Any diagnostic as text: every room's look the same.
-pub fn text(diagnostic: &dyn Diagnostic, width: usize, palette: Palette) -> String {
+/// How diagnostics are drawn, every room's alike.
+pub fn handler(width: usize, palette: Palette) -> GraphicalReportHandler {
     let theme = if palette.is_on() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    // Links would put escape sequences in.
+    GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false)
+}
+
+/// Any diagnostic as text.
+pub fn text(diagnostic: &dyn Diagnostic, width: usize, palette: Palette) -> String {
     let mut out = String::new();
-    // Links would put escape sequences in; writing to a String cannot fail.
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
-    let _ = handler.render_report(&mut out, diagnostic);
+    // Writing to a String cannot fail.
+    let _ = handler(width, palette).render_report(&mut out, diagnostic);
     out
 }
 

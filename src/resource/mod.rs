@@ -3,7 +3,9 @@
 
 pub mod account;
 pub mod files;
+pub mod migration;
 pub mod packages;
+pub mod release;
 pub mod ruleset;
 pub mod service;
 pub mod stored;

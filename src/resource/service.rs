@@ -101,16 +101,31 @@ impl Service {
         Ok(state_digest(parts.iter().map(String::as_str)))
     }
 
+    /// The file on the host that says what this unit was last proved to run.
+    fn record(&self) -> String {
+        format!("{STATE_DIR}/running/{}", self.unit)
+    }
+
     /// Whether what runs is older than what is or will be on disk. `recorded` is the digest proved for this very process,
-    /// if there is one; without it (a reboot, a restart by hand) the files' times tell.
-    fn is_stale(inputs: &[Input], recorded: Option<&str>, digest: &str, since: Option<i64>, seen: &Seen<'_>) -> bool {
+    /// if there is one, and holds for files that were not touched since: who edits one by hand may have reloaded as well.
+    /// Without it (a reboot, a restart by hand) the files' times against the unit's start tell.
+    fn is_stale(
+        &self,
+        inputs: &[Input],
+        recorded: Option<&str>,
+        digest: &str,
+        since: Option<i64>,
+        seen: &Seen<'_>,
+    ) -> bool {
+        let changed = |path: &str| seen.here.get(&CHANGED, path).and_then(|f| f.first()?.parse::<i64>().ok());
         if let Some(recorded) = recorded {
-            return recorded != digest;
+            let proved = changed(&self.record());
+            let touched = |input: &Input| changed(&input.path).zip(proved).is_some_and(|(c, proved)| c > proved);
+            return recorded != digest || inputs.iter().any(touched);
         }
         inputs.iter().any(|input| {
-            let changed = seen.here.get(&CHANGED, &input.path).and_then(|f| f.first()?.parse::<i64>().ok());
             // A file changed in the second of the start may be on either side of it: taken as newer.
-            let newer = changed.zip(since).is_none_or(|(changed, since)| changed >= since);
+            let newer = changed(&input.path).zip(since).is_none_or(|(changed, since)| changed >= since);
             newer || seen.is_changing(&input.from)
         })
     }
@@ -124,7 +139,7 @@ impl Resource for Service {
     fn probes(&self) -> Vec<Probe> {
         let paths = self.restart_on.iter().chain(&self.reload_on).map(|i| i.path.clone());
         let mut probes = vec![Probe::new(&UNITS, [self.unit.clone()])];
-        probes.extend(paths.map(|p| Probe::new(&CHANGED, [p])));
+        probes.extend(paths.chain([self.record()]).map(|p| Probe::new(&CHANGED, [p])));
         probes
     }
 
@@ -149,9 +164,9 @@ impl Resource for Service {
             if loaded && active != "inactive" {
                 details.push(format!("it is {active}"));
             }
-        } else if Self::is_stale(&self.restart_on, recorded(6), &restart, since, seen) {
+        } else if self.is_stale(&self.restart_on, recorded(6), &restart, since, seen) {
             act = "restart";
-        } else if Self::is_stale(&self.reload_on, recorded(7), &reload, since, seen) {
+        } else if self.is_stale(&self.reload_on, recorded(7), &reload, since, seen) {
             act = "reload";
         }
         if matches!(act, "restart" | "reload") {

@@ -181,6 +181,14 @@ fn a_service_is_judged_by_what_it_runs() {
     ] {
         assert_eq!(Case::new(&[(&UNITS, units), (&CHANGED, changed)]).summary(&nginx), want, "{units} {changed}");
     }
+    // Edited by hand since it was proved, and perhaps reloaded: what runs is not known to be what was proved.
+    for (changed, want) in
+        [("1500", "nothing"), ("1501", "Update reload nginx; what runs is older than its configuration [reload]")]
+    {
+        let times = format!("/etc/drop-in\t900\n/etc/conf\t{changed}\n/var/lib/foobar/running/nginx.service\t1500");
+        let case = Case::new(&[(&UNITS, &unit("active", "enabled", &right)), (&CHANGED, &times)]);
+        assert_eq!(case.summary(&nginx), want, "{changed}");
+    }
     // Nobody's record, old files, and this very plan changes one.
     let case = Case::new(&[(&UNITS, &unit("active", "enabled", "-\t-\t-")), (&CHANGED, old)])
         .changing(ResourceId::new("files", "/etc/conf"), Impact::None);

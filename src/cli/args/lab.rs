@@ -1,6 +1,10 @@
 //! The words of `foobar lab`.
 
-use clap::{Args, Subcommand, ValueEnum};
+use crate::lab::Suite;
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use std::{ffi::OsString, path::PathBuf};
 
 /// `foobar lab`
@@ -26,6 +30,9 @@ pub enum LabCommand {
     /// run a command on a host as root
     #[command(after_help = "Example:\n  foobar lab exec web-01 -- systemctl status nginx")]
     Exec(LabExec),
+    /// run a command on the client, a machine of the lab that plays a user
+    #[command(after_help = "Example:\n  foobar lab client -- curl -k https://www.foobar.com/")]
+    Client(LabClient),
     /// open a shell on a host
     Ssh(LabSsh),
 }
@@ -34,7 +41,7 @@ pub enum LabCommand {
 #[derive(Clone, Debug, Args)]
 pub struct LabName {
     /// the lab's name, where there are several on this machine
-    #[arg(long, default_value = "lab", env = "FOOBAR_NAME", hide_env = true)]
+    #[arg(long, default_value = "demo", env = "FOOBAR_NAME", hide_env = true)]
     pub name: String,
 }
 
@@ -45,7 +52,7 @@ pub struct LabMake {
     #[command(flatten)]
     pub lab: LabName,
     /// the Debian that its hosts run
-    #[arg(long, default_value = "trixie", env = "FOOBAR_SUITE", hide_env = true)]
+    #[arg(long, default_value = "trixie", env = "FOOBAR_SUITE", hide_env = true, value_parser = suite())]
     pub suite: Suite,
 }
 
@@ -73,6 +80,17 @@ pub struct LabExec {
     pub command: Vec<OsString>,
 }
 
+/// `foobar lab client`
+#[derive(Clone, Debug, Args)]
+pub struct LabClient {
+    /// Which lab.
+    #[command(flatten)]
+    pub lab: LabName,
+    /// the command and its words
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
 /// `foobar lab ssh`
 #[derive(Clone, Debug, Args)]
 pub struct LabSsh {
@@ -83,25 +101,11 @@ pub struct LabSsh {
     pub host: String,
 }
 
-/// A Debian release.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Suite {
-    /// Debian 12
-    Bookworm,
-    /// Debian 13
-    #[default]
-    Trixie,
-    /// unstable, the one with MySQL itself
-    Sid,
-}
-
-impl Suite {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bookworm => "bookworm",
-            Self::Trixie => "trixie",
-            Self::Sid => "sid",
-        }
-    }
+fn suite() -> impl TypedValueParser<Value = Suite> {
+    PossibleValuesParser::new([
+        PossibleValue::new("bookworm").help("Debian 12"),
+        PossibleValue::new("trixie").help("Debian 13"),
+        PossibleValue::new("sid").help("unstable, the one with MySQL itself"),
+    ])
+    .try_map(|name| name.parse::<Suite>())
 }

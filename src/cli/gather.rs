@@ -1,0 +1,313 @@
+//! Reads every local file that a topology names: the topology itself, the inventory, templates, the app's folder, the
+//! user's certificate, given secrets. What is wrong with one is reported at the line that names it, with all the rest.
+
+use crate::{
+    base::{
+        digest,
+        name::EnvName,
+        secret::Secret,
+        template::{TemplateError, Templates},
+    },
+    component::{
+        site::{GivenCertificate, Release, Site},
+        spec::{Certificate, SecretSource, Topology},
+    },
+    topology::{Draft, Problem, Report, Source, Sources, certificate::CertificateText},
+};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// The most that a release may hold, in bytes: it goes to each app host in one script.
+const RELEASE_MOST: usize = 256 << 20;
+/// Names that are never part of a release: what version control, Python and editors leave behind.
+const SKIPPED: &[&str] = &[".git", ".hg", ".svn", "__pycache__", ".venv", ".pytest_cache", ".mypy_cache", ".DS_Store"];
+
+/// A site and what was learned on the way.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The site.
+    pub site: Site,
+    /// The ssh_config that the inventory names, relative to where foobar runs.
+    pub ssh_config: Option<PathBuf>,
+    /// What there is to know all the same.
+    pub warnings: Report,
+}
+
+/// Why a site could not be gathered.
+#[derive(Debug)]
+pub enum Failure {
+    /// A file that everything begins with could not be read: which, why, and what to do.
+    Unreadable(String, &'static str),
+    /// What is wrong with the topology.
+    Invalid(Report),
+    /// A template of the user's own.
+    Template(TemplateError),
+}
+
+/// Reads the two files and leaves them unjudged.
+fn draft(topology: &Path, inventory: Option<&Path>) -> Result<Draft, Failure> {
+    let read = |path: &Path, help| match fs::read(path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Source { name: path.display().to_string(), text }),
+            Err(_) => Err(Failure::Unreadable(format!("{} is not UTF-8 text", path.display()), "save it as UTF-8")),
+        },
+        Err(error) => Err(Failure::Unreadable(format!("{}: {}", path.display(), plain(&error)), help)),
+    };
+    Ok(Draft::read(Sources {
+        topology: read(topology, "name the topology with -f, or run foobar in its folder")?,
+        inventory: inventory.map(|path| read(path, "name an existing inventory with -i")).transpose()?,
+    }))
+}
+
+/// Reads a topology alone, for who only wants to know its names and hosts.
+pub fn names(topology: &Path) -> Result<Topology, Failure> {
+    let draft = draft(topology, None)?;
+    draft.finish(None, now()).map(|valid| valid.topology).map_err(Failure::Invalid)
+}
+
+/// Reads everything.
+pub fn gather(topology: &Path, inventory: Option<&Path>, templates: Option<&Path>) -> Result<Gathered, Failure> {
+    let mut draft = draft(topology, inventory)?;
+    let here = folder(topology);
+    let found = match draft.topology() {
+        Some(found) => found.clone(),
+        None => return Err(draft.finish(None, now()).map_or_else(Failure::Invalid, |v| Failure::Invalid(v.warnings))),
+    };
+    let certificate = certificate(&mut draft, &found, here);
+    let release = release(&mut draft, &found, here);
+    let given = secrets(&mut draft, &found, here);
+    let ssh_config = draft.ssh().config.clone().map(|config| inventory.map_or(here, folder).join(expand(&config)));
+    if let Some(path) = ssh_config.as_ref().filter(|p| !p.is_file()) {
+        let problem = Problem::error(format!("there is no ssh_config {}", path.display()));
+        let place = draft.inventory_place(&["ssh", "config"]);
+        draft.add(problem.at(place, "no such file").help("name an existing file, relative to the inventory"));
+    }
+    let text = certificate.as_ref().map(|c| CertificateText { cert: &c.chain, key: &c.key });
+    let valid = draft.finish(text.as_ref(), now()).map_err(Failure::Invalid)?;
+    let over = templates.map(overrides).transpose()?.unwrap_or_default();
+    let templates = Templates::new(&over).map_err(Failure::Template)?;
+    let site = Site { topology: valid.topology, templates, release, certificate, given };
+    Ok(Gathered { site, ssh_config, warnings: valid.warnings })
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// `~/` as the user's home, as ssh_config takes it.
+fn expand(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+/// An error without its number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn certificate(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<GivenCertificate> {
+    let Certificate::Files { cert, key } = &topology.tls.certificate else { return None };
+    let mut read = |key: &'static str, path: &str| {
+        let path = here.join(expand(path));
+        let place = draft.place(&["tls", "certificate", key]);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let open = key == "key" && fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o044 != 0);
+                if open {
+                    let problem = Problem::error(format!("the key {} can be read by others", path.display()));
+                    draft.add(
+                        problem
+                            .at(place, "readable by more than its owner")
+                            .help("chmod 600 it, and think about who had it"),
+                    );
+                }
+                Some(text)
+            }
+            Err(error) => {
+                let problem = Problem::error(format!("{}: {}", path.display(), plain(&error)));
+                draft.add(problem.at(place, "cannot be read").help("name a PEM file, relative to the topology"));
+                None
+            }
+        }
+    };
+    let (chain, key) = (read("cert", cert), read("key", key));
+    Some(GivenCertificate { chain: chain?, key: Secret::new(key?) })
+}
+
+fn secrets(draft: &mut Draft, topology: &Topology, here: &Path) -> BTreeMap<EnvName, Secret> {
+    let mut given = BTreeMap::new();
+    let Some(app) = &topology.app else { return given };
+    for (name, source) in &app.secrets {
+        let value = match source {
+            SecretSource::Generate => continue,
+            SecretSource::Env(variable) => std::env::var_os(variable)
+                .ok_or_else(|| format!("the environment variable {variable} is not set"))
+                .and_then(|v| {
+                    v.into_string().map_err(|_| format!("the environment variable {variable} is not UTF-8 text"))
+                }),
+            SecretSource::File(path) => {
+                let path = here.join(expand(path));
+                fs::read_to_string(&path).map_err(|e| format!("{}: {}", path.display(), plain(&e)))
+            }
+            SecretSource::Command(command) => run(command, here),
+        };
+        let value = value.map(|text| text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)).and_then(|text| {
+            if text.is_empty() {
+                Err("it is empty".to_owned())
+            } else if text.chars().any(|c| c.is_control() || crate::base::secret::is_mark(c)) {
+                Err("it holds line breaks or control characters, which no environment file takes".to_owned())
+            } else {
+                Ok(text)
+            }
+        });
+        match value {
+            Ok(value) => {
+                given.insert(name.clone(), Secret::new(value));
+            }
+            Err(why) => {
+                let place = draft.place(&["app", "secrets", name.as_str()]);
+                let problem = Problem::error(format!("the secret {name} could not be had: {why}"));
+                draft.add(problem.at(place, "comes from here").help("give it, or let foobar make one: `generate`"));
+            }
+        }
+    }
+    given
+}
+
+/// A command's output. What it says on stderr goes to the user's own; its output is never shown.
+fn run(command: &str, here: &Path) -> Result<String, String> {
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        .current_dir(here)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output();
+    let output = output.map_err(|e| format!("its command could not be started: {}", plain(&e)))?;
+    if !output.status.success() {
+        return Err(format!("its command ended with {}", output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|_| "its command printed what is not UTF-8 text".to_owned())
+}
+
+fn overrides(dir: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![dir.to_owned()];
+    let unreadable = |path: &Path, e: &io::Error| {
+        Failure::Unreadable(format!("{}: {}", path.display(), plain(e)), "name a folder of templates with --templates")
+    };
+    while let Some(at) = open.pop() {
+        for entry in fs::read_dir(&at).map_err(|e| unreadable(&at, &e))? {
+            let path = entry.map_err(|e| unreadable(&at, &e))?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "tera") {
+                let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))?;
+                let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().into_owned();
+                found.insert(name, text);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn release(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<Release> {
+    let app = topology.app.as_ref().filter(|a| !a.source.is_empty())?;
+    let root = here.join(expand(&app.source));
+    let packed = pack(&root);
+    match packed {
+        Ok(archive) => Some(Release { digest: digest::sha256(&archive), archive }),
+        Err(why) => {
+            let place = draft.place(&["app", "source"]);
+            draft.add(
+                Problem::error(why)
+                    .at(place, "the app's folder")
+                    .help("name the folder of the app, relative to the topology"),
+            );
+            None
+        }
+    }
+}
+
+/// The folder as a tar that depends on nothing but names, contents and executable bits.
+fn pack(root: &Path) -> Result<Vec<u8>, String> {
+    let fail = |path: &Path, e: &io::Error| format!("{}: {}", path.display(), plain(e));
+    if !fs::metadata(root).map_err(|e| fail(root, &e))?.is_dir() {
+        return Err(format!("{} is no folder", root.display()));
+    }
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut open = vec![PathBuf::new()];
+    let mut paths = Vec::new();
+    while let Some(dir) = open.pop() {
+        let at = root.join(&dir);
+        for entry in fs::read_dir(&at).map_err(|e| fail(&at, &e))? {
+            let entry = entry.map_err(|e| fail(&at, &e))?;
+            let name: OsString = entry.file_name();
+            let skipped = name.to_str().is_none_or(|n| SKIPPED.contains(&n) || n.ends_with(".pyc") || n.ends_with('~'));
+            if skipped {
+                continue;
+            }
+            let path = dir.join(&name);
+            if entry.file_type().map_err(|e| fail(&path, &e))?.is_dir() {
+                open.push(path.clone());
+            }
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut total = 0;
+    for path in paths {
+        let full = root.join(&path);
+        let meta = fs::symlink_metadata(&full).map_err(|e| fail(&full, &e))?;
+        let mut header = tar::Header::new_gnu();
+        header.set_mtime(0);
+        header.set_uid(0);
+        header.set_gid(0);
+        if meta.is_dir() {
+            header.set_entry_type(tar::EntryType::Directory);
+            header.set_mode(0o755);
+            header.set_size(0);
+            builder.append_data(&mut header, &path, io::empty()).map_err(|e| fail(&full, &e))?;
+        } else if meta.is_symlink() {
+            let target = fs::read_link(&full).map_err(|e| fail(&full, &e))?;
+            let outside = target.is_absolute()
+                || !fs::canonicalize(&full)
+                    .and_then(|real| Ok(real.starts_with(fs::canonicalize(root)?)))
+                    .unwrap_or(false);
+            if outside {
+                return Err(format!("{} is a link that leads out of the folder", full.display()));
+            }
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_mode(0o777);
+            header.set_size(0);
+            builder.append_link(&mut header, &path, &target).map_err(|e| fail(&full, &e))?;
+        } else if meta.is_file() {
+            let bytes = fs::read(&full).map_err(|e| fail(&full, &e))?;
+            total += bytes.len();
+            if total > RELEASE_MOST {
+                return Err(format!("{} holds more than {} MiB", root.display(), RELEASE_MOST >> 20));
+            }
+            header.set_entry_type(tar::EntryType::Regular);
+            header.set_mode(if meta.permissions().mode() & 0o100 != 0 { 0o755 } else { 0o644 });
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, &path, &bytes[..]).map_err(|e| fail(&full, &e))?;
+        }
+    }
+    builder.into_inner().map_err(|e| fail(root, &e))
+}

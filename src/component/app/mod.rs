@@ -1,0 +1,276 @@
+//! The application: its account, its releases, its environment and its unit. What it is told about the database follows
+//! from the topology; what it does is its own business.
+
+mod checks;
+
+use super::{
+    Check, Component, Desired, Endpoint, Peers, Source, bracketed, http,
+    names::{
+        APP_MIGRATE, APP_RO, APP_ROOT, APP_RW, APP_UNIT, APP_USER, STACK_CA, STACK_CA_FILE, STACK_CA_NAME,
+        database_objects, replication_source,
+    },
+    site::{Release, Site},
+    spec,
+};
+use crate::{
+    base::{
+        name::{EnvName, HostName, PackageName, UserName},
+        script::Script,
+        secret::{Content, Encoding, env_value, place},
+        template::TemplateError,
+    },
+    resource::{
+        Key, Resource,
+        account::Account,
+        files::{File, Files},
+        migration::Migration,
+        release::{Current, Unpacked},
+        service::{Input, Service},
+    },
+};
+use serde::Serialize;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+const ENVIRONMENT: &str = "/etc/foobar/app.env";
+const UNIT: &str = "/etc/systemd/system/foobar-app.service";
+
+/// Releases that a host keeps, the one that runs among them.
+const KEEP: usize = 5;
+
+/// `app:`
+#[derive(Debug)]
+pub struct App;
+
+#[derive(Serialize)]
+struct Variable {
+    name: String,
+    value: String,
+}
+
+#[derive(Serialize)]
+struct UnitContext<'a> {
+    site: &'a str,
+    user: &'a str,
+    root: &'a str,
+    run: String,
+}
+
+/// The directory name of a release.
+fn release_name(release: &Release) -> String {
+    release.digest[..16].to_owned()
+}
+
+/// The name that an app's secret is kept under: `app-session-key`; where the variable has small letters itself, another
+/// prefix keeps it apart from the one that has none.
+fn secret_name(variable: &EnvName) -> String {
+    let name = variable.as_str().replace('_', "-");
+    if name.contains(|c: char| c.is_ascii_lowercase()) {
+        format!("app.{name}")
+    } else {
+        format!("app-{}", name.to_ascii_lowercase())
+    }
+}
+
+/// A database's URL, as a whole value of an EnvironmentFile.
+fn url(site: &Site, mysql: &spec::Mysql, server: &HostName, (user, password): (&str, &str)) -> String {
+    format!(
+        "\"mysql://{user}:{}@{}:3306/{}?ssl_ca={STACK_CA_FILE}\"",
+        place(password, Encoding::Url),
+        bracketed(site.address(server)),
+        mysql.database
+    )
+}
+
+/// The server that a host reads from: its own, else the replicas by turns, else the primary.
+fn read_from<'a>(app: &spec::App, mysql: &'a spec::Mysql, host: &HostName) -> &'a HostName {
+    let at = app.on.iter().position(|h| h == host).unwrap_or_default();
+    let by_turns = mysql.replicas.get(at % mysql.replicas.len().max(1));
+    mysql.replicas.iter().find(|r| *r == host).or(by_turns).unwrap_or(&mysql.primary)
+}
+
+/// The environment of the app on a host, with the account it writes with.
+fn environment(site: &Site, app: &spec::App, host: &HostName, writer: (&str, &str)) -> Result<Content, TemplateError> {
+    let mut variables = Vec::new();
+    let mut add = |name: &str, value: String| variables.push(Variable { name: name.to_owned(), value });
+    for (name, value) in &app.env {
+        add(name.as_str(), env_value(value.as_str()));
+    }
+    for name in app.secrets.keys() {
+        add(name.as_str(), place(&secret_name(name), Encoding::Env));
+    }
+    // Last, and the last word counts: what is promised here is kept, whatever the file above says.
+    add("HOST", env_value(host.as_str()));
+    add("LISTEN", env_value(&local(app).to_string()));
+    if let Some(mysql) = &site.topology.mysql {
+        add("DATABASE_CA", env_value(STACK_CA_FILE));
+        add("DATABASE_READ_URL", url(site, mysql, read_from(app, mysql, host), APP_RO));
+        add("DATABASE_WRITE_URL", url(site, mysql, &mysql.primary, writer));
+    }
+    let context = std::collections::BTreeMap::from([("variables", variables)]);
+    Ok(Content::new(site.templates.render("app/app.env.tera", &context)?))
+}
+
+/// Where the app listens.
+fn local(app: &spec::App) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), app.port)
+}
+
+/// A program named by a relative path is one of the release; systemd takes absolute paths and plain names alone.
+fn in_release(program: &str) -> String {
+    if program.contains('/') && !program.starts_with('/') {
+        format!("{APP_ROOT}/current/{}", program.trim_start_matches("./"))
+    } else {
+        program.to_owned()
+    }
+}
+
+fn exec_start(app: &spec::App) -> String {
+    let (line, program) = (app.run.systemd(), &app.run.words()[0]);
+    let rest = line.strip_prefix(&format!("\"{program}")).unwrap_or(&line);
+    format!("\"{}{rest}", in_release(program))
+}
+
+impl App {
+    fn secrets(site: &Site, app: &spec::App, desired: &mut Desired) {
+        for (name, source) in &app.secrets {
+            let source = match (source, site.given.get(name)) {
+                (spec::SecretSource::Generate, _) | (_, None) => Source::Password,
+                (_, Some(value)) => Source::Given(value.clone()),
+            };
+            desired.secret(secret_name(name), source, app.on.clone());
+        }
+        if let Some(mysql) = &site.topology.mysql {
+            // The database's own hosts come first: their word counts.
+            let homes = || mysql.hosts().chain(&app.on).cloned();
+            for (_, password) in [APP_RW, APP_RO] {
+                desired.secret(password, Source::Password, homes());
+            }
+            if app.migrate.is_some() {
+                desired.secret(APP_MIGRATE.1, Source::Password, mysql.hosts().chain(app.on.first()).cloned());
+            }
+            let authority = Source::Authority { common_name: STACK_CA_NAME.into(), names: Vec::new() };
+            desired.secret(STACK_CA, authority, mysql.hosts().cloned());
+        }
+    }
+
+    /// What an app host has before any host switches; the answer is what the migration waits for.
+    fn prepare(
+        site: &Site,
+        user: &UserName,
+        host: &HostName,
+        unpacked: Option<Unpacked>,
+        desired: &mut Desired,
+    ) -> Vec<Key> {
+        let home = format!("/var/lib/{APP_USER}");
+        let mut keys = vec![desired.want(host, Account { name: user.clone(), home }, [])];
+        if site.topology.mysql.is_some() {
+            let authority = File::text(STACK_CA_FILE, Content::of(&format!("{STACK_CA}.crt"))).mode(0o644);
+            keys.push(desired.want(host, Files::new("database authority of the app", vec![authority]), []));
+        }
+        keys.extend(unpacked.map(|unpacked| desired.want(host, unpacked, [])));
+        keys
+    }
+}
+
+impl Component for App {
+    fn name(&self) -> &'static str {
+        "app"
+    }
+
+    fn packages(&self, site: &Site, host: &HostName) -> Vec<PackageName> {
+        let app = site.topology.app.iter().filter(|a| a.on.contains(host));
+        app.flat_map(|a| a.packages.clone()).collect()
+    }
+
+    fn endpoints(&self, site: &Site) -> Vec<Endpoint> {
+        let Some(app) = &site.topology.app else { return Vec::new() };
+        let on =
+            |host: &HostName| Endpoint { component: "app", host: host.clone(), port: app.port, from: Peers::Loopback };
+        app.on.iter().map(on).collect()
+    }
+
+    fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError> {
+        let (Some(app), Ok(user)) = (&site.topology.app, APP_USER.parse::<UserName>()) else { return Ok(()) };
+        Self::secrets(site, app, desired);
+        let release = site.release.as_ref();
+        let archive: Option<Arc<[u8]>> = release.map(|r| Arc::from(r.archive.as_slice()));
+        let unpacked = release.zip(archive).map(|(r, archive)| Unpacked {
+            root: APP_ROOT.into(),
+            name: release_name(r),
+            digest: r.digest.clone(),
+            archive,
+        });
+        let mut prepared = Vec::new();
+        for host in &app.on {
+            prepared.extend(Self::prepare(site, &user, host, unpacked.clone(), desired));
+        }
+        let mysql = site.topology.mysql.as_ref();
+        let mut ready: Vec<Key> = mysql.map(|m| Key::new(&m.primary, database_objects())).into_iter().collect();
+        let migrates = app.migrate.as_ref().zip(app.on.first()).zip(release);
+        if let Some(((command, first), release)) = migrates {
+            let name = release_name(release);
+            let directory = format!("{APP_ROOT}/releases/{name}");
+            let mut words = command.words().to_vec();
+            words[0] = in_release(&words[0]).replacen(&format!("{APP_ROOT}/current/"), &format!("{directory}/"), 1);
+            let migration = Migration {
+                release: name,
+                command: words,
+                directory,
+                user: user.clone(),
+                environment: environment(site, app, first, APP_MIGRATE)?,
+                witnesses: app.on.clone(),
+            };
+            let after: Vec<Key> = prepared.iter().chain(&ready).cloned().collect();
+            ready.push(desired.want(first, migration, after));
+        }
+        for host in &app.on {
+            let environment = environment(site, app, host, APP_RW)?;
+            let context =
+                UnitContext { site: site.topology.site.as_str(), user: APP_USER, root: APP_ROOT, run: exec_start(app) };
+            let unit = Content::new(site.templates.render("app/foobar-app.service.tera", &context)?);
+            let files = vec![
+                File::directory("/etc/foobar"),
+                File::text(ENVIRONMENT, environment.clone()).mode(0o600),
+                File::text(UNIT, unit.clone()),
+            ];
+            let verify = Script::new().line(format!("systemd-analyze verify {UNIT}"));
+            let files = Files::new("app unit and environment", files).checked(["/etc/systemd/system"], verify);
+            let from = files.id();
+            let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
+            let mut service = Service::new(APP_UNIT);
+            service.restart_on = vec![input(ENVIRONMENT, environment), input(UNIT, unit)];
+            let mut after = vec![desired.want(host, files, [])];
+            if let Some(release) = release {
+                let name = release_name(release);
+                let migrated = app.migrate.is_some();
+                let current = Current { root: APP_ROOT.into(), name: name.clone(), keep: KEEP, migrated };
+                service.restart_on.push(Input {
+                    path: format!("{APP_ROOT}/current"),
+                    content: Content::new(name),
+                    from: current.id(),
+                });
+                after.push(desired.want(host, current, ready.iter().chain(&prepared).cloned()));
+            }
+            let complaint = format!("the app does not answer 200 on {} within 30 s", app.health);
+            service.proof = Some(http::wait_for(
+                local(app),
+                app.health.as_str(),
+                site.topology.site.as_str(),
+                None,
+                300,
+                &complaint,
+            ));
+            after.extend(ready.iter().cloned());
+            after.extend(mysql.into_iter().flat_map(|m| &m.replicas).map(|r| Key::new(r, replication_source())));
+            desired.want(host, service, after);
+        }
+        Ok(())
+    }
+
+    fn checks(&self, site: &Site) -> Vec<Check> {
+        checks::all(site)
+    }
+}

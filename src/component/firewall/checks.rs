@@ -1,0 +1,134 @@
+//! What proves the packet filter live: the table that was loaded is the one that stands, and every pair of hosts connects
+//! where it should and nowhere else, tried from the true source.
+
+use super::{Firewall, ssh_port};
+use crate::{
+    base::{name::HostName, script::Script},
+    component::{Answer, Check, Peers, Verdict, names::HAPROXY_LOCAL, site::Site},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+const NAME: &str = "firewall";
+
+/// One connection that is tried, and what it should meet.
+#[derive(Clone, Debug)]
+struct Edge {
+    to: HostName,
+    address: IpAddr,
+    port: u16,
+    is_allowed: bool,
+    /// Whether sshd is behind it.
+    is_ssh: bool,
+    /// Whether somebody is known to listen there.
+    is_served: bool,
+}
+
+/// Every check of every host.
+pub fn all(firewall: &Firewall, site: &Site) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for host in site.hosts() {
+        checks.push(loaded(host));
+        let edges = edges(firewall, site, host);
+        if !edges.is_empty() {
+            checks.push(connects(host, edges));
+        }
+    }
+    checks
+}
+
+fn loaded(host: &HostName) -> Check {
+    let script = Script::new()
+        .line("nft -s list table inet foobar | sha256sum | cut -c 1-64")
+        .line("cut -d ' ' -f 1 /var/lib/foobar/firewall.loaded")
+        .line("systemctl is-enabled foobar-firewall.service");
+    Check::new(NAME, host, "its rules are loaded, unchanged, and will be at boot", script, |answer| {
+        match answer.stdout.lines().collect::<Vec<_>>()[..] {
+            [live, loaded, "enabled"] if live == loaded => Verdict::Pass("as loaded by foobar".into()),
+            [live, loaded, "enabled"] if live != loaded => Verdict::Fail("the table was changed at run time".into()),
+            _ => Verdict::Fail("foobar's table is not loaded, or would not be at boot; `foobar apply` loads it".into()),
+        }
+    })
+}
+
+/// Every port that anything in the stack listens on, on every other host.
+fn edges(firewall: &Firewall, site: &Site, from: &HostName) -> Vec<Edge> {
+    let mut ports: BTreeSet<u16> = firewall.endpoints.iter().map(|e| e.port).collect();
+    ports.extend([80, 443, 3306, HAPROXY_LOCAL]);
+    let source = site.address(from);
+    let mut edges = Vec::new();
+    for to in site.hosts().filter(|h| *h != from) {
+        let of_host = ports.iter().copied().chain([ssh_port(site, to)]).collect::<BTreeSet<u16>>();
+        for port in of_host {
+            let listens = |e: &&super::Endpoint| e.host == *to && e.port == port && e.from != Peers::Loopback;
+            edges.push(Edge {
+                to: to.clone(),
+                address: site.address(to),
+                port,
+                is_allowed: firewall.lets_in(site, source, to, port),
+                is_ssh: port == ssh_port(site, to),
+                is_served: port == ssh_port(site, to) || firewall.endpoints.iter().any(|e| listens(&e)),
+            });
+        }
+    }
+    edges
+}
+
+/// A sh function that opens one connection: `try SECONDS ADDRESS PORT` says `open`, `refused` (the packet went through and
+/// nobody listens), `silent` (it was dropped) or `unreachable`.
+const TRY: &str = r#"try() {
+  said=$(timeout "$1" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1)
+  case $? in
+  0) how=open ;;
+  124) how=silent ;;
+  *) case $said in *refused*) how=refused ;; *) how=unreachable ;; esac ;;
+  esac
+  printf '%s %s %s\n' "$2" "$3" "$how"
+}"#;
+
+fn connects(host: &HostName, edges: Vec<Edge>) -> Check {
+    let mut script = Script::new()
+        .line(TRY)
+        // The login that this comes by may be from this very host; then its way to SSH is open everywhere.
+        .line("set -- ${SSH_CONNECTION:-none}; case \" $(hostname -I 2>/dev/null) \" in *\" $1 \"*) echo self ;; esac");
+    for edge in &edges {
+        let seconds = if edge.is_allowed { "3" } else { "1.2" };
+        script = script.line(format!("try {seconds} {} {} &", edge.address, edge.port));
+    }
+    let script = script.line("wait");
+    let open = edges.iter().filter(|e| e.is_allowed).count();
+    let title = format!("{open} ways to other hosts are open, {} are closed", edges.len() - open);
+    Check::new(NAME, host, title, script, move |answer| judge(answer, &edges))
+}
+
+fn judge(answer: &Answer, edges: &[Edge]) -> Verdict {
+    let mut seen: BTreeMap<(IpAddr, u16), &str> = BTreeMap::new();
+    for line in answer.stdout.lines() {
+        if let [address, port, how] = line.split(' ').collect::<Vec<_>>()[..] {
+            if let (Ok(address), Ok(port)) = (address.parse(), port.parse()) {
+                seen.insert((address, port), how);
+            }
+        }
+    }
+    let is_control = answer.stdout.lines().any(|l| l == "self");
+    let wrong: Vec<String> = edges
+        .iter()
+        .filter_map(|edge| {
+            let how = seen.get(&(edge.address, edge.port)).copied().unwrap_or("not tried");
+            let is_right = match (edge.is_allowed, how) {
+                (true, "open") => true,
+                (true, "refused") => !edge.is_served,
+                (false, "silent") => true,
+                // The control machine is one of the stack's own hosts: the operator's way in is always kept.
+                (false, "open") => is_control && edge.is_ssh,
+                _ => false,
+            };
+            let should = if edge.is_allowed { "should be open" } else { "should be closed" };
+            (!is_right).then(|| format!("{}:{} {should} and is {how}", edge.to, edge.port))
+        })
+        .collect();
+    let tried = format!("{} connections tried", edges.len());
+    Verdict::when(wrong.is_empty(), if wrong.is_empty() { tried } else { wrong.join("; ") })
+}

@@ -1,0 +1,173 @@
+//! The packet filter: what it lets in follows from who listens where for whom, so that no rule is ever written twice.
+//! How a ruleset gets onto a host without locking anyone out is the resource's business.
+
+mod checks;
+
+use super::{Check, Component, Desired, Endpoint, Peers, packages, site::Site, spec::Protocol};
+use crate::{
+    base::{
+        name::{HostName, PackageName},
+        template::TemplateError,
+    },
+    resource::ruleset::Ruleset,
+};
+use ipnet::IpNet;
+use serde::Serialize;
+use std::net::IpAddr;
+
+/// Seconds until a ruleset goes back unless a new login confirms it: a slow host's login takes a few.
+const CONFIRM_WITHIN: u32 = 45;
+
+/// `firewall:`
+#[derive(Debug)]
+pub struct Firewall {
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Debug, Serialize)]
+struct Set {
+    name: String,
+    kind: &'static str,
+    is_interval: bool,
+    elements: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Rule {
+    family: &'static str,
+    set: Option<String>,
+    protocol: Protocol,
+    port: u16,
+    comment: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Context {
+    operator: &'static str,
+    sets: Vec<Set>,
+    rules: Vec<Rule>,
+}
+
+impl Context {
+    /// Lets these networks in, or everyone where there are none named.
+    fn allow(&mut self, set: &str, protocol: Protocol, port: u16, from: Option<Vec<IpNet>>, comment: &str) {
+        let mut rule = |family, set: Option<String>| {
+            self.rules.push(Rule { family, set, protocol, port, comment: comment.to_owned() });
+        };
+        let Some(from) = from else { return rule("", None) };
+        // Overlapping networks in one set are an error to nft 1.0: they are joined here.
+        let from = IpNet::aggregate(&from);
+        for (family, kind, is_v4) in [("ip", "ipv4_addr", true), ("ip6", "ipv6_addr", false)] {
+            let mut nets: Vec<IpNet> = from.iter().filter(|n| n.addr().is_ipv4() == is_v4).copied().collect();
+            if nets.is_empty() {
+                continue;
+            }
+            nets.sort();
+            let name = format!("{set}_{}", if is_v4 { "v4" } else { "v6" });
+            rule(family, Some(name.clone()));
+            let is_host = |n: &IpNet| n.prefix_len() == n.max_prefix_len();
+            let word = |n: &IpNet| if is_host(n) { n.addr().to_string() } else { n.trunc().to_string() };
+            self.sets.push(Set {
+                name,
+                kind,
+                is_interval: !nets.iter().all(is_host),
+                elements: nets.iter().map(word).collect(),
+            });
+        }
+    }
+}
+
+/// The ports that sshd is reached on, as the topology has it.
+fn ssh_port(site: &Site, host: &HostName) -> u16 {
+    site.host(host).and_then(|h| h.ssh.port).unwrap_or(22)
+}
+
+/// Who may use SSH: the operator's networks, and the hosts that others are reached through; none where everyone may.
+fn admins(site: &Site) -> Option<Vec<IpNet>> {
+    let mut from = site.topology.firewall.admin_from.clone();
+    if from.is_empty() {
+        return None;
+    }
+    let hosts = &site.topology.hosts;
+    let jumps = hosts.iter().filter_map(|h| h.ssh.jump.as_ref());
+    from.extend(
+        jumps.filter_map(|j| hosts.iter().find(|h| h.name.as_str() == j.as_str())).map(|h| IpNet::from(h.address)),
+    );
+    Some(from)
+}
+
+/// The networks that an endpoint's peers are; `None` is everyone.
+fn networks(site: &Site, peers: &Peers) -> Option<Vec<IpNet>> {
+    match peers {
+        Peers::Anyone => None,
+        Peers::Hosts(hosts) => Some(hosts.iter().map(|h| IpNet::from(site.address(h))).collect()),
+        Peers::Networks(nets) => Some(nets.clone()),
+        Peers::Loopback => Some(Vec::new()),
+    }
+}
+
+impl Firewall {
+    /// For a site whose components listen there.
+    pub fn new(endpoints: Vec<Endpoint>) -> Self {
+        Self { endpoints }
+    }
+
+    fn rendered(&self, site: &Site, host: &HostName) -> Result<String, TemplateError> {
+        let mut context = Context { operator: Ruleset::OPERATOR, ..Context::default() };
+        context.allow("ssh", Protocol::Tcp, ssh_port(site, host), admins(site), "ssh");
+        for endpoint in self.endpoints.iter().filter(|e| e.host == *host && e.from != Peers::Loopback) {
+            let set = format!("{}_{}", endpoint.component, endpoint.port);
+            context.allow(&set, Protocol::Tcp, endpoint.port, networks(site, &endpoint.from), endpoint.component);
+        }
+        for (n, extra) in self.extra(site, host) {
+            let from = (!extra.from.is_empty()).then(|| extra.from.clone());
+            context.allow(&format!("allow_{n}"), extra.protocol, extra.port, from, "firewall.allow");
+        }
+        site.templates.render("firewall/firewall.nft.tera", &context)
+    }
+
+    /// The extra rules of a host, by their place in the topology.
+    fn extra<'a>(&self, site: &'a Site, host: &HostName) -> impl Iterator<Item = (usize, &'a super::spec::Allow)> {
+        let is_here = move |a: &super::spec::Allow| a.on.is_empty() || a.on.contains(host);
+        site.topology.firewall.allow.iter().enumerate().filter(move |(_, a)| is_here(a)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether a host may open a TCP connection to a port of another one.
+    fn lets_in(&self, site: &Site, from: IpAddr, to: &HostName, port: u16) -> bool {
+        let holds = |nets: Option<Vec<IpNet>>| nets.is_none_or(|nets| nets.iter().any(|n| n.contains(&from)));
+        let endpoint = |e: &Endpoint| e.host == *to && e.port == port && holds(networks(site, &e.from));
+        let extra = |a: &super::spec::Allow| {
+            a.protocol == Protocol::Tcp && a.port == port && (a.from.is_empty() || holds(Some(a.from.clone())))
+        };
+        (port == ssh_port(site, to) && holds(admins(site)))
+            || self.endpoints.iter().any(endpoint)
+            || self.extra(site, to).any(|(_, a)| extra(a))
+    }
+}
+
+impl Component for Firewall {
+    fn name(&self) -> &'static str {
+        "firewall"
+    }
+
+    fn packages(&self, _site: &Site, _host: &HostName) -> Vec<PackageName> {
+        packages(["nftables"])
+    }
+
+    fn endpoints(&self, _site: &Site) -> Vec<Endpoint> {
+        Vec::new()
+    }
+
+    fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError> {
+        for host in site.hosts() {
+            let text = self.rendered(site, host)?;
+            let admin_from = admins(site).unwrap_or_default();
+            desired.want(host, Ruleset { text, admin_from, confirm_within: CONFIRM_WITHIN }, []);
+        }
+        Ok(())
+    }
+
+    fn checks(&self, site: &Site) -> Vec<Check> {
+        checks::all(self, site)
+    }
+}

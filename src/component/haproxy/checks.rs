@@ -1,0 +1,211 @@
+//! What proves a balancer live: its own generation, no failed reload, every server up, requests spread as configured,
+//! strangers refused.
+
+use super::{CERTIFICATE, MASTER, STAT, health_path, local, rendered};
+use crate::{
+    base::{name::HostName, script::Script},
+    component::{
+        Answer, Check, Verdict, http,
+        names::{BACKEND, GENERATION, HAPROXY_UNIT},
+        site::Site,
+        spec::{Algorithm, Backends, Haproxy},
+        viewer,
+    },
+};
+use std::collections::BTreeMap;
+
+const NAME: &str = "haproxy";
+
+/// Every check of every balancer.
+pub fn all(site: &Site) -> Vec<Check> {
+    let Some(haproxy) = &site.topology.haproxy else { return Vec::new() };
+    let mut checks = Vec::new();
+    for host in &haproxy.on {
+        checks.push(Check::unit(NAME, host, HAPROXY_UNIT));
+        if let Ok((_, generation)) = rendered(site, haproxy, host) {
+            checks.push(http::runs(NAME, host, local().port(), generation.clone()));
+            checks.push(no_failed_reload(host, generation));
+        }
+        checks.push(serves_certificate(site, host));
+        checks.push(servers_up(site, haproxy, host));
+        checks.push(spread(site, haproxy, host));
+        if let Some(from) = viewer(site, &haproxy.on) {
+            checks.push(stranger(site, host, from));
+            checks.push(anonymous(site, host, from));
+        }
+    }
+    checks
+}
+
+/// A failed reload leaves its mark on the master until the next good one, also where the file was put back since: what
+/// runs is then what was rendered, and nothing is wrong.
+fn no_failed_reload(host: &HostName, generation: String) -> Check {
+    let script = http::getter()
+        .line(MASTER)
+        .line("master 'show proc'; echo ==")
+        .line(format!("get 127.0.0.1 {} {GENERATION} localhost", local().port()));
+    Check::new(NAME, host, "its last reload was taken up", script, move |answer| {
+        let (proc, running) = answer.stdout.split_once("==\n").unwrap_or_default();
+        let workers: Vec<&str> = proc.lines().filter(|l| l.split_whitespace().nth(1) == Some("worker")).collect();
+        let is_new = |line: &&str| line.split_whitespace().nth(2) == Some("0");
+        let is_rendered = http::responses(running).first().is_some_and(|r| r.body.trim() == generation);
+        if workers.is_empty() {
+            Verdict::Error("the master socket does not answer: systemctl status haproxy".into())
+        } else if proc.contains("failed: 0]") && workers.iter().any(|w| is_new(&w)) {
+            Verdict::Pass(format!("no failed reload; {} older workers finish", workers.len() - 1))
+        } else if is_rendered {
+            Verdict::Pass("a reload failed once; what runs is what was rendered".into())
+        } else {
+            Verdict::Fail("the last reload failed, and an old worker goes on: journalctl -u haproxy".into())
+        }
+    })
+}
+
+/// A reload that fails to take a new certificate in is not seen in the configuration.
+fn serves_certificate(site: &Site, host: &HostName) -> Check {
+    let (at, name) = (http::at(site.address(host), 443), &site.topology.site);
+    let script = Script::new()
+        .line(format!("openssl x509 -noout -fingerprint -sha256 -in {CERTIFICATE} 2>/dev/null"))
+        .line(format!("timeout 5 openssl s_client -connect {at} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 2>/dev/null"));
+    Check::new(NAME, host, "it serves the certificate on disk", script, |answer| {
+        match answer.stdout.lines().collect::<Vec<_>>()[..] {
+            [disk, served] if disk == served => Verdict::Pass("one and the same".into()),
+            [_, _] => Verdict::Fail("it serves an older one; `systemctl reload haproxy` takes the new one in".into()),
+            _ => Verdict::Error("one of the two could not be read".into()),
+        }
+    })
+}
+
+/// `show stat` of the backend's servers: its columns are found by their names.
+fn stat(csv: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut lines = csv.lines().skip_while(|l| !l.starts_with("# pxname"));
+    let names: Vec<&str> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
+    let row = |line: &str| -> BTreeMap<String, String> {
+        names.iter().zip(line.split(',')).map(|(n, v)| ((*n).to_owned(), v.to_owned())).collect()
+    };
+    let servers = lines.take_while(|l| l.contains(',')).map(row);
+    servers
+        .filter(|r| r.get("pxname").is_some_and(|p| p == BACKEND))
+        .filter_map(|r| Some((r.get("svname")?.clone(), r)))
+        .collect()
+}
+
+fn servers_up(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
+    // A backend that has just come back is up after `rise` good answers: that long is waited, within reason.
+    let patience = haproxy.health.interval.duration().as_millis() * u128::from(haproxy.health.rise) / 200 + 3;
+    let script = Script::new().line(STAT).line(format!("await_up {}; stat", patience.min(20)));
+    let servers: Vec<HostName> = site.topology.nginx.iter().flat_map(|n| n.on.clone()).collect();
+    let title = format!("all {} backends are up", servers.len());
+    Check::new(NAME, host, title, script, move |answer| {
+        let rows = stat(&answer.stdout);
+        if rows.is_empty() {
+            return Verdict::Error("the runtime API does not answer: systemctl status haproxy".into());
+        }
+        let state = |name: &HostName| {
+            let row = rows.get(name.as_str())?;
+            Some((
+                row.get("status")?.as_str(),
+                row.get("check_desc").or(row.get("check_status")).map_or("", String::as_str),
+            ))
+        };
+        let down: Vec<String> = servers
+            .iter()
+            .filter_map(|name| match state(name) {
+                Some(("UP", _)) => None,
+                Some((status, why)) => Some(format!("{name} is {status} ({why})")),
+                None => Some(format!("{name} is unknown to it")),
+            })
+            .collect();
+        Verdict::when(down.is_empty(), if down.is_empty() { "all up".to_owned() } else { down.join("; ") })
+    })
+}
+
+/// Requests that are made to see how they are spread: twelve a server.
+fn count(site: &Site) -> usize {
+    site.topology.nginx.as_ref().map_or(0, |n| n.on.len() * 12).clamp(12, 60)
+}
+
+/// Requests come one after another over one connection from the balancer itself, between two looks at its counters. The
+/// counters see everybody's requests, so that other visitors' traffic does not blur the turns.
+fn spread(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
+    let (path, n) = (health_path(site), count(site));
+    let one = http::request(site, &path, "", false);
+    let script = Script::new()
+        .then(&http::asker(site))
+        .line(STAT)
+        .line("stat; echo ==")
+        .line(format!(
+            "{{ n=1; while [ $n -lt {n} ]; do printf '{one}'; n=$((n + 1)); done; printf '{}'; }} | ask {}",
+            http::request(site, &path, "", true),
+            http::at(site.address(host), 443)
+        ))
+        .line("echo; echo ==; stat");
+    let (algorithm, backends) = (haproxy.algorithm, haproxy.backends);
+    let first = site.topology.nginx.as_ref().and_then(|n| n.on.first()).map(ToString::to_string).unwrap_or_default();
+    let how = match (backends, algorithm) {
+        (Backends::ActivePassive, _) => "the first backend alone serves".to_owned(),
+        (_, Algorithm::RoundRobin) => "backends serve by turns".to_owned(),
+        (_, Algorithm::LeastConnections) => "all backends serve, by fewest connections".to_owned(),
+        (_, Algorithm::IpHash) => "one client stays on one backend".to_owned(),
+    };
+    Check::new(NAME, host, how, script, move |answer| judge_spread(answer, n, algorithm, backends, &first))
+}
+
+fn judge_spread(answer: &Answer, n: usize, algorithm: Algorithm, backends: Backends, first: &str) -> Verdict {
+    let parts: Vec<&str> = answer.stdout.split("==\n").collect();
+    let [before, answers, after] = parts[..] else {
+        return Verdict::Error("the balancer's counters could not be read".into());
+    };
+    let (before, after) = (stat(before), stat(after));
+    let mut served: BTreeMap<String, usize> = BTreeMap::new();
+    for response in http::responses(answers).iter().filter(|r| r.status == 200) {
+        *served.entry(response.header("x-served-by").unwrap_or("nobody").to_owned()).or_default() += 1;
+    }
+    let shares = served.iter().map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ");
+    let total: usize = served.values().sum();
+    if total < n {
+        return Verdict::Fail(format!("{total} of {n} requests were served ({shares})"));
+    }
+    let up: Vec<&String> =
+        after.iter().filter(|(_, row)| row.get("status").is_some_and(|s| s == "UP")).map(|(name, _)| name).collect();
+    let all_serve = up.iter().all(|name| served.contains_key(*name));
+    let holds = match (backends, algorithm) {
+        (Backends::ActivePassive, _) => served.len() == 1 && served.contains_key(first),
+        (_, Algorithm::IpHash) => served.len() == 1,
+        (_, Algorithm::LeastConnections) => all_serve,
+        (_, Algorithm::RoundRobin) => {
+            let total = |rows: &BTreeMap<String, BTreeMap<String, String>>, name: &str| {
+                rows.get(name)?.get("lbtot")?.parse::<i64>().ok()
+            };
+            let turns: Vec<i64> =
+                up.iter().filter_map(|name| Some(total(&after, name)? - total(&before, name).unwrap_or(0))).collect();
+            let (most, least) = (turns.iter().max().unwrap_or(&0), turns.iter().min().unwrap_or(&0));
+            // One turn apart by nature, and one more because the counters are not read all in one instant.
+            all_serve && most - least <= 2
+        }
+    };
+    Verdict::when(holds, format!("{n} requests: {shares}"))
+}
+
+fn stranger(site: &Site, host: &HostName, from: &HostName) -> Check {
+    let script = http::getter().line(format!("get {} 80 / stranger.invalid", site.address(host)));
+    let title = format!("{host} refuses names that are not this site's");
+    Check::new(NAME, from, title, script, |answer| match http::first(answer) {
+        Some(response) => Verdict::when(response.status == 421, format!("it answers {}", response.status)),
+        None => Verdict::Error("no answer on port 80".into()),
+    })
+}
+
+fn anonymous(site: &Site, host: &HostName, from: &HostName) -> Check {
+    let request = http::request(site, &health_path(site), "", true);
+    let at = http::at(site.address(host), 443);
+    let script = http::asker(site).line(format!("printf '{request}' | ask {at}"));
+    let title = format!("answers through {host} do not say what serves them");
+    Check::new(NAME, from, title, script, |answer| match http::first(answer) {
+        Some(response) => match response.header("server").or(response.header("x-powered-by")) {
+            Some(server) if server.contains(|c: char| c.is_ascii_digit()) => Verdict::Fail(format!("Server: {server}")),
+            _ => Verdict::Pass("no version in any header".into()),
+        },
+        None => Verdict::Error("no answer over TLS".into()),
+    })
+}

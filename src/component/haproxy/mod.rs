@@ -1,0 +1,257 @@
+//! The load balancer: TLS edge, redirect, health-checked backends, and a runtime API. What a reload must prove is said
+//! here, because neither `haproxy -c` nor the reload's exit code says it.
+
+mod checks;
+
+use super::{
+    Check, Component, Desired, Endpoint, Peers, bracketed, http,
+    names::{APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_UNIT, NGINX_UNIT, SITE},
+    packages,
+    site::Site,
+    spec::{self, Algorithm, Backends, Profile},
+};
+use crate::{
+    base::{
+        digest::sha256,
+        name::{HostName, PackageName},
+        script::Script,
+        secret::{Content, Encoding, place},
+        template::TemplateError,
+    },
+    resource::{
+        Key, Resource, ResourceId,
+        files::{File, Files},
+        service::{Input, Service},
+    },
+};
+use serde::Serialize;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+const CONFIG: &str = "/etc/haproxy/haproxy.cfg";
+const CERTIFICATE: &str = "/etc/haproxy/certs/site.pem";
+const DROP_IN: &str = "/etc/systemd/system/haproxy.service.d/foobar.conf";
+
+/// Descriptors beside those of connections: listeners, checks, the threads' own.
+const DESCRIPTOR_MARGIN: u32 = 1000;
+
+/// `haproxy:`
+#[derive(Debug)]
+pub struct Haproxy;
+
+#[derive(Serialize)]
+struct Bind {
+    address: &'static str,
+    options: &'static str,
+}
+
+#[derive(Serialize)]
+struct Server {
+    name: HostName,
+    address: String,
+    is_backup: bool,
+}
+
+#[derive(Serialize)]
+struct Context {
+    maxconn: u32,
+    profile: Profile,
+    names: Vec<String>,
+    binds: Vec<Bind>,
+    redirect_http: bool,
+    hsts: Option<u64>,
+    backend: &'static str,
+    balance: &'static str,
+    health_path: String,
+    inter_ms: u128,
+    fastinter_ms: u128,
+    rise: u32,
+    fall: u32,
+    servers: Vec<Server>,
+    local_port: u16,
+    generation_path: &'static str,
+    generation: String,
+}
+
+/// What the balancers ask each backend for.
+pub fn health_path(site: &Site) -> String {
+    let own = site.topology.haproxy.as_ref().and_then(|h| h.health.path.as_ref());
+    let app = site.topology.app.as_ref().map(|a| &a.health);
+    own.or(app).map_or("/healthz".into(), |p| p.as_str().to_owned())
+}
+
+fn context(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Context {
+    let topology = &site.topology;
+    let v4 = Bind { address: "*", options: "" };
+    let backends = topology.nginx.as_ref().map(|n| n.on.as_slice()).unwrap_or_default();
+    let server = |(n, name): (usize, &HostName)| Server {
+        name: name.clone(),
+        address: bracketed(site.address(name)),
+        is_backup: n > 0 && haproxy.backends == Backends::ActivePassive,
+    };
+    let inter_ms = haproxy.health.interval.duration().as_millis().max(1);
+    Context {
+        maxconn: haproxy.maxconn,
+        profile: topology.tls.profile,
+        names: site.names().iter().map(|n| n.as_str().to_owned()).collect(),
+        // A host without IPv6 cannot bind it at all.
+        binds: match site.address(host) {
+            IpAddr::V4(_) => vec![v4],
+            IpAddr::V6(_) => vec![v4, Bind { address: "[::]", options: " v6only" }],
+        },
+        redirect_http: topology.tls.redirect_http,
+        hsts: topology.tls.hsts.map(|h| h.duration().as_secs()),
+        backend: BACKEND,
+        balance: match haproxy.algorithm {
+            Algorithm::RoundRobin => "roundrobin",
+            Algorithm::LeastConnections => "leastconn",
+            Algorithm::IpHash => "source",
+        },
+        health_path: health_path(site),
+        inter_ms,
+        fastinter_ms: inter_ms.min(500),
+        rise: haproxy.health.rise,
+        fall: haproxy.health.fall,
+        servers: backends.iter().enumerate().map(server).collect(),
+        local_port: HAPROXY_LOCAL,
+        generation_path: GENERATION,
+        generation: String::new(),
+    }
+}
+
+/// The configuration of a balancer, and the digest that it answers with on loopback once it runs.
+fn rendered(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Result<(String, String), TemplateError> {
+    let mut context = context(site, haproxy, host);
+    let generation = sha256(site.templates.render("haproxy/haproxy.cfg.tera", &context)?)[..32].to_owned();
+    context.generation.clone_from(&generation);
+    Ok((site.templates.render("haproxy/haproxy.cfg.tera", &context)?, generation))
+}
+
+/// Functions that speak to the master process: `master COMMAND`, and `worker`, which prints the process id of the worker
+/// of the newest generation, nothing where that one failed to start.
+const MASTER: &str = r#"master() { printf '%s\n' "$1" | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock; }
+worker() { master 'show proc' | awk '$2 == "worker" && $3 == 0 { print $1; exit }'; }"#;
+
+/// The unit's own reload returns before the new worker runs, or has failed to (its port is taken): the old one then goes
+/// on, and only the master knows.
+fn reload() -> Script {
+    Script::new()
+        .line(MASTER)
+        .line("old=$(worker)")
+        .line(format!("systemctl reload {HAPROXY_UNIT} || {{ journalctl -q -n 15 -o cat --no-pager -u {HAPROXY_UNIT} >&2; exit 1; }}"))
+        .line("tries=0")
+        .line("until new=$(worker) && [ -n \"$new\" ] && [ \"$new\" != \"$old\" ]; do")
+        .line("  tries=$((tries + 1))")
+        .line("  if [ \"$tries\" -ge 80 ]; then")
+        .line("    echo 'haproxy accepted the configuration and could not start a worker with it; the old worker goes on serving:' >&2")
+        .line(format!(
+            "    journalctl -q -n 60 -o cat --no-pager -u {HAPROXY_UNIT} --since '-20 seconds' | grep -F '[ALERT]' >&2; exit 1"
+        ))
+        .line("  fi")
+        .line("  sleep 0.1")
+        .line("done")
+}
+
+/// Where the balancer tells its host what it runs.
+fn local() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), HAPROXY_LOCAL)
+}
+
+fn proof(haproxy: &spec::Haproxy, generation: &str) -> Script {
+    // A backend that was away while this one was changed is up after `rise` good answers. It is waited for, so that what
+    // comes next meets a whole site; one that stays away is `verify`'s to tell, and no fault of the balancer's.
+    let rises = haproxy.health.interval.duration().as_millis() * u128::from(haproxy.health.rise) / 200 + 5;
+    let complaint = "haproxy does not run the configuration on disk";
+    http::wait_for(local(), GENERATION, "localhost", Some(generation), 80, complaint)
+        .line(MASTER)
+        .line("if ! master 'show proc' | grep -q 'failed: 0]'; then")
+        .line("  echo 'haproxy reports a failed reload:' >&2; master 'show proc' >&2; exit 1")
+        .line("fi")
+        .line(STAT)
+        .line(format!("await_up {}", rises.min(50)))
+}
+
+/// `stat` prints the counters of the backend's servers; `await_up FIFTHS` waits until all are up, so many fifths of a
+/// second at most.
+const STAT: &str = r#"stat() { echo 'show stat web 4 -1' | socat -t 3 - UNIX-CONNECT:/run/haproxy/admin.sock; }
+await_up() {
+  left=$1
+  while [ "$left" -gt 0 ] && stat | grep '^web,' | grep -qvE ',(UP|no check),'; do left=$((left - 1)); sleep 0.2; done
+}"#;
+
+impl Component for Haproxy {
+    fn name(&self) -> &'static str {
+        "haproxy"
+    }
+
+    fn packages(&self, site: &Site, host: &HostName) -> Vec<PackageName> {
+        let is_here = site.topology.haproxy.as_ref().is_some_and(|h| h.on.contains(host));
+        // socat is the one small program that a shell can speak to a Unix socket with.
+        if is_here { packages(["haproxy", "socat"]) } else { Vec::new() }
+    }
+
+    fn endpoints(&self, site: &Site) -> Vec<Endpoint> {
+        let Some(haproxy) = &site.topology.haproxy else { return Vec::new() };
+        let on =
+            |host: &HostName| {
+                [(80, Peers::Anyone), (443, Peers::Anyone), (HAPROXY_LOCAL, Peers::Loopback)]
+                    .map(|(port, from)| Endpoint { component: "haproxy", host: host.clone(), port, from })
+            };
+        haproxy.on.iter().flat_map(on).collect()
+    }
+
+    fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError> {
+        let Some(haproxy) = &site.topology.haproxy else { return Ok(()) };
+        for host in &haproxy.on {
+            let (config, generation) = rendered(site, haproxy, host)?;
+            let nofile = 2 * haproxy.maxconn + DESCRIPTOR_MARGIN;
+            let unit =
+                site.templates.render("haproxy/unit.conf.tera", &[("nofile", nofile)].into_iter().collect::<Map>())?;
+            let pem = format!(
+                "{}\n{}\n",
+                place(&format!("{SITE}.crt"), Encoding::Plain),
+                place(&format!("{SITE}.key"), Encoding::Plain)
+            );
+            let (config, unit, pem) = (Content::new(config), Content::new(unit), Content::new(pem));
+            let files = Files::new(
+                "haproxy configuration",
+                vec![
+                    File::text(CONFIG, config.clone()),
+                    File::directory("/etc/haproxy/certs").mode(0o700),
+                    File::text(CERTIFICATE, pem.clone()),
+                    File::text(DROP_IN, unit.clone()),
+                ],
+            )
+            .checked(["/etc/haproxy"], Script::new().line(format!("haproxy -c -q -f {CONFIG}")));
+            let from = files.id();
+            let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
+            let mut service = Service::new(HAPROXY_UNIT);
+            service.restart_on = vec![input(DROP_IN, unit)];
+            service.reload_on = vec![input(CONFIG, config), input(CERTIFICATE, pem)];
+            service.reload = Some(reload());
+            service.proof = Some(proof(haproxy, &generation));
+            service.restart_impact = crate::resource::Impact::ConnectionDrop;
+            let files = desired.want(host, files, []);
+            // A balancer takes its backends for healthy when it starts, so they come first.
+            let mut after = vec![files];
+            for (on, unit) in [
+                (site.topology.nginx.as_ref().map(|n| &n.on), NGINX_UNIT),
+                (site.topology.app.as_ref().map(|a| &a.on), APP_UNIT),
+            ] {
+                after.extend(on.into_iter().flatten().map(|h| Key::new(h, Service::key(unit))));
+            }
+            desired.want(host, service, after);
+        }
+        Ok(())
+    }
+
+    fn checks(&self, site: &Site) -> Vec<Check> {
+        checks::all(site)
+    }
+}
+
+type Map = std::collections::BTreeMap<&'static str, u32>;
+
+/// The resource that puts the balancer's files in place.
+pub fn files_key() -> ResourceId {
+    ResourceId::new("files", "haproxy configuration")
+}

@@ -1,0 +1,70 @@
+//! Sites to test the components with.
+
+use super::{
+    site::{Release, Site},
+    spec::*,
+};
+use crate::base::{digest::sha256, secret::Secret, template::Templates};
+use std::collections::BTreeMap;
+
+/// A host at 10.77.0.`n`.
+pub fn host(name: &str, n: u8) -> Host {
+    Host { name: name.parse().unwrap(), address: format!("10.77.0.{n}").parse().unwrap(), ssh: Ssh::default() }
+}
+
+/// Three servers: a balancer, and two web servers that are the database's primary and replica as well.
+pub fn topology() -> Topology {
+    let web: Vec<_> = ["web-01", "web-02"].iter().map(|n| n.parse().unwrap()).collect();
+    Topology {
+        site: "www.foobar.com".parse().unwrap(),
+        aliases: vec!["foobar.com".parse().unwrap()],
+        hosts: vec![host("lb-01", 11), host("web-01", 21), host("web-02", 22)],
+        haproxy: Some(Haproxy {
+            on: vec!["lb-01".parse().unwrap()],
+            algorithm: Algorithm::RoundRobin,
+            backends: Backends::ActiveActive,
+            health: Health::default(),
+            maxconn: 4000,
+        }),
+        tls: Tls::default(),
+        nginx: Some(Nginx {
+            on: web.clone(),
+            statics: vec![("/assets".parse().unwrap(), "public".parse().unwrap())],
+            max_body_mib: 16,
+        }),
+        app: Some(App {
+            on: web.clone(),
+            source: "./guestbook".into(),
+            packages: vec!["gunicorn".parse().unwrap()],
+            run: "gunicorn --bind $LISTEN wsgi:app".parse().unwrap(),
+            migrate: Some("python3 migrate.py".parse().unwrap()),
+            health: "/healthz".parse().unwrap(),
+            port: 8000,
+            env: BTreeMap::from([("GREETING".parse().unwrap(), "hello".parse().unwrap())]),
+            secrets: BTreeMap::from([("SESSION_KEY".parse().unwrap(), SecretSource::Generate)]),
+            canary: Some(Canary {
+                write: "/sign".parse().unwrap(),
+                field: "message".parse().unwrap(),
+                read: "/".parse().unwrap(),
+            }),
+        }),
+        mysql: Some(Mysql {
+            engine: Engine::Mariadb,
+            primary: web[0].clone(),
+            replicas: vec![web[1].clone()],
+            database: "foobar".parse().unwrap(),
+            semi_sync: true,
+            max_lag: crate::base::name::Span::seconds(5),
+            max_connections: 151,
+        }),
+        firewall: Firewall::default(),
+    }
+}
+
+/// The site of a topology.
+pub fn site(topology: Topology) -> Site {
+    let archive = b"not a tar, and nobody looks".to_vec();
+    let release = topology.app.as_ref().map(|_| Release { digest: sha256(&archive), archive });
+    let given = BTreeMap::from([("API_KEY".parse().unwrap(), Secret::new("given"))]);
+    Site { topology, templates: Templates::new(&BTreeMap::new()).unwrap(), release, certificate: None, given }
+}

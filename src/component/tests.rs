@@ -1,0 +1,301 @@
+//! What a site makes of its hosts: every file as a snapshot, values that could break out, and every file before the
+//! daemon's own checker where that is installed (`FOOBAR_REQUIRE_CHECKERS=1`: it must be).
+
+use super::{spec::*, testing, *};
+use crate::{
+    base::secret::{Secrets, place},
+    resource::{Observation, Seen},
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Every file that a host shall have, as `diff` would show it for a bare host.
+fn files(site: &Site, host: &str) -> BTreeMap<String, String> {
+    let mut desired = Desired::default();
+    for component in all(site) {
+        component.resources(site, &mut desired).unwrap();
+    }
+    let mut secrets = Secrets::default();
+    for spec in &desired.secrets {
+        for suffix in ["", ".crt", ".key"] {
+            secrets.insert(format!("{}{suffix}", spec.name), Secret::new("…"));
+        }
+    }
+    let (here, all) = (Observation::default(), BTreeMap::new());
+    let mut files = BTreeMap::new();
+    for wanted in desired.wanted.iter().filter(|w| w.host.as_str() == host) {
+        let changing = BTreeMap::new();
+        let seen = Seen {
+            host: &wanted.host,
+            here: &here,
+            all: &all,
+            secrets: &secrets,
+            fingerprint_key: "key",
+            changing: &changing,
+            now: 0,
+        };
+        let change = wanted.resource.diff(&seen).unwrap();
+        for diff in change.into_iter().flat_map(|c| c.diffs).filter(|d| d.after.is_some()) {
+            assert!(files.insert(diff.path.clone(), diff.after.unwrap()).is_none(), "two files at {}", diff.path);
+        }
+    }
+    files
+}
+
+fn file(site: &Site, host: &str, path: &str) -> String {
+    files(site, host).remove(path).unwrap_or_else(|| panic!("no {path} on {host}"))
+}
+
+/// The other end of every choice, over IPv6 where that can be.
+fn other() -> Topology {
+    let mut t = testing::topology();
+    for (n, host) in t.hosts.iter_mut().enumerate() {
+        host.address = format!("fd00::{}", n + 1).parse().unwrap();
+        host.ssh.port = Some(2222);
+    }
+    let haproxy = t.haproxy.as_mut().unwrap();
+    (haproxy.algorithm, haproxy.backends) = (Algorithm::IpHash, Backends::ActivePassive);
+    haproxy.health.path = Some("/readyz".parse().unwrap());
+    t.tls = Tls { profile: Profile::Modern, redirect_http: false, hsts: None, ..Tls::default() };
+    let nginx = t.nginx.as_mut().unwrap();
+    nginx.statics.push(("/".parse().unwrap(), "site".parse().unwrap()));
+    nginx.statics.push(("/assets/".parse().unwrap(), "public/new".parse().unwrap()));
+    t.firewall = Firewall {
+        admin_from: ["10.0.0.0/8", "10.1.0.0/16", "192.0.2.7/32", "2001:db8::/32"].map(|n| n.parse().unwrap()).to_vec(),
+        allow: vec![
+            Allow { on: vec![], protocol: Protocol::Udp, port: 161, from: vec!["192.0.2.0/24".parse().unwrap()] },
+            Allow { on: vec!["web-01".parse().unwrap()], protocol: Protocol::Tcp, port: 9000, from: vec![] },
+        ],
+    };
+    t
+}
+
+/// Web servers without an application.
+fn statics() -> Topology {
+    let mut t = testing::topology();
+    (t.app, t.mysql) = (None, None);
+    t.nginx.as_mut().unwrap().statics = vec![];
+    t.haproxy.as_mut().unwrap().algorithm = Algorithm::LeastConnections;
+    t
+}
+
+#[test]
+fn every_file_of_a_typical_site() {
+    let site = testing::site(testing::topology());
+    for host in ["lb-01", "web-01"] {
+        for (path, text) in files(&site, host) {
+            let name = format!("{host}{}", path.replace('/', "-"));
+            insta::assert_snapshot!(name, text);
+        }
+    }
+}
+
+#[test]
+fn the_other_end_of_every_choice() {
+    let site = testing::site(other());
+    for (name, host, path) in [
+        ("other-haproxy", "lb-01", "/etc/haproxy/haproxy.cfg"),
+        ("other-nginx", "web-01", "/etc/nginx/conf.d/foobar.conf"),
+        ("other-firewall", "web-01", "/etc/foobar/firewall.nft"),
+        ("other-app", "web-02", "/etc/foobar/app.env"),
+    ] {
+        insta::assert_snapshot!(name, file(&site, host, path));
+    }
+    let site = testing::site(statics());
+    insta::assert_snapshot!("statics-nginx", file(&site, "web-01", "/etc/nginx/conf.d/foobar.conf"));
+}
+
+#[test]
+fn balancers_make_the_same_of_one_site_and_a_change_of_it_changes_the_generation() {
+    let generation = |t: Topology| {
+        let text = file(&testing::site(t), "lb-01", "/etc/haproxy/haproxy.cfg");
+        text.lines().find(|l| l.contains("if { path /.foobar/generation }")).unwrap().to_owned()
+    };
+    assert_eq!(generation(testing::topology()), generation(testing::topology()));
+    assert_ne!(generation(testing::topology()), generation(statics()));
+}
+
+#[test]
+fn who_reads_from_where() {
+    let reads = |t: &Topology, host: &str| {
+        let env = file(&testing::site(t.clone()), host, "/etc/foobar/app.env");
+        let line = env.lines().find(|l| l.starts_with("DATABASE_READ_URL")).unwrap().to_owned();
+        line.split(['@', ':']).find(|p| p.starts_with("10.")).unwrap().to_owned()
+    };
+    let mut t = testing::topology();
+    // The replica itself; elsewhere by turns; without one the primary.
+    assert_eq!((reads(&t, "web-01").as_str(), reads(&t, "web-02").as_str()), ("10.77.0.22", "10.77.0.22"));
+    t.hosts.extend([testing::host("db-01", 31), testing::host("db-02", 32)]);
+    t.mysql.as_mut().unwrap().replicas = vec!["db-01".parse().unwrap(), "db-02".parse().unwrap()];
+    assert_eq!((reads(&t, "web-01").as_str(), reads(&t, "web-02").as_str()), ("10.77.0.31", "10.77.0.32"));
+    t.mysql.as_mut().unwrap().replicas.clear();
+    assert_eq!(reads(&t, "web-02"), "10.77.0.21");
+}
+
+#[test]
+fn hostile_values_stay_inside_their_line() {
+    let mut t = testing::topology();
+    let app = t.app.as_mut().unwrap();
+    app.env.insert("EVIL".parse().unwrap(), "a\"b\\c$HOME`id` 'x' # %n".parse().unwrap());
+    app.env.insert("LISTEN".parse().unwrap(), "0.0.0.0:1".parse().unwrap());
+    app.run = "./bin/run '100%' 'a\"b' \"$LISTEN\" '; rm -rf /'".parse().unwrap();
+    app.secrets.insert("session_key".parse().unwrap(), SecretSource::Generate);
+    let site = testing::site(t);
+    let env = file(&site, "web-01", "/etc/foobar/app.env");
+    assert!(env.contains("\nEVIL=\"a\\\"b\\\\c\\$HOME\\`id\\` 'x' # %n\"\n"), "{env}");
+    // What foobar promises is said last, and the last word counts.
+    assert!(env.rfind("LISTEN=\"127.0.0.1:8000\"") > env.rfind("LISTEN=\"0.0.0.0:1\""), "{env}");
+    // Two variables that differ by case alone are two secrets.
+    assert!(env.contains("SESSION_KEY=(secret app-session-key") && env.contains("session_key=(secret app.session-key"));
+    let unit = file(&site, "web-01", "/etc/systemd/system/foobar-app.service");
+    let run = "ExecStart=\"/srv/foobar/current/bin/run\" \"100%%\" \"a\\\"b\" \"$LISTEN\" \"; rm -rf /\"\n";
+    assert!(unit.contains(run), "{unit}");
+}
+
+#[test]
+fn no_rendered_file_holds_a_secret_place_where_none_belongs() {
+    let site = testing::site(testing::topology());
+    let mark = place("x", crate::base::secret::Encoding::Plain);
+    for host in ["lb-01", "web-01", "web-02"] {
+        for (path, text) in files(&site, host) {
+            assert!(!text.contains(mark.chars().next().unwrap()), "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_migration_comes_after_the_database_and_before_every_switch() {
+    let site = testing::site(testing::topology());
+    let mut desired = Desired::default();
+    for component in all(&site) {
+        component.resources(&site, &mut desired).unwrap();
+    }
+    let after = |host: &str, id: crate::resource::ResourceId| {
+        desired.wanted.iter().find(|w| w.host.as_str() == host && w.resource.id() == id).unwrap().after.clone()
+    };
+    let key = |host: &str, id| Key::new(&host.parse().unwrap(), id);
+    let migration = crate::resource::migration::Migration::key();
+    assert!(after("web-01", migration.clone()).contains(&key("web-01", names::database_objects())));
+    for host in ["web-01", "web-02"] {
+        let current = crate::resource::release::Current::key(names::APP_ROOT);
+        assert!(after(host, current.clone()).contains(&key("web-01", migration.clone())));
+        let service = crate::resource::service::Service::key(names::APP_UNIT);
+        assert!(after(host, service).contains(&key(host, current)));
+    }
+}
+
+// The daemons' own checkers.
+
+fn checker(program: &str) -> Option<PathBuf> {
+    let path =
+        ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().map(|d| Path::new(d).join(program)).find(|p| p.exists());
+    assert!(path.is_some() || std::env::var_os("FOOBAR_REQUIRE_CHECKERS").is_none(), "{program} is not installed");
+    path
+}
+
+/// A directory of its own, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("foobar-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs a checker; its words where it refuses.
+fn run(program: &Path, args: &[&str]) -> String {
+    let out = Command::new(program).args(args).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{} refused:\n{said}", program.display());
+    said
+}
+
+fn every_topology() -> [Topology; 3] {
+    [testing::topology(), other(), statics()]
+}
+
+#[test]
+fn haproxy_accepts_every_configuration() {
+    let Some(haproxy) = checker("haproxy") else { return };
+    let scratch = Scratch::new("haproxy");
+    let leaf = rcgen::generate_simple_self_signed(["www.foobar.com".to_owned()]).unwrap();
+    let pem = scratch.write("site.pem", &format!("{}\n{}\n", leaf.cert.pem(), leaf.signing_key.serialize_pem()));
+    for topology in every_topology() {
+        let text = file(&testing::site(topology), "lb-01", "/etc/haproxy/haproxy.cfg");
+        let path = scratch.write("haproxy.cfg", &text.replace("/etc/haproxy/certs/site.pem", &pem));
+        let said = run(&haproxy, &["-c", "-f", &path]);
+        let warnings: Vec<&str> =
+            said.lines().filter(|l| l.contains("WARNING") && !l.contains("server state file")).collect();
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+}
+
+#[test]
+fn nginx_accepts_every_configuration() {
+    let Some(nginx) = checker("nginx") else { return };
+    let scratch = Scratch::new("nginx");
+    for topology in every_topology() {
+        // Its test binds the addresses, and this machine has loopback alone.
+        let text = file(&testing::site(topology), "web-01", "/etc/nginx/conf.d/foobar.conf")
+            .replace("listen 10.77.0.21:", "listen 127.0.0.2:")
+            .replace("listen [fd00::2]:", "listen 127.0.0.2:")
+            .replace(":80 ", ":18080 ")
+            .replace(":80;", ":18080;")
+            .replace("/var/log/nginx/", &format!("{}/", scratch.0.display()));
+        let site = scratch.write("site.conf", &text);
+        let main = format!(
+            "pid {0}/pid; error_log {0}/error.log; events {{}} http {{ access_log off; include {site}; }}",
+            scratch.0.display()
+        );
+        let main = scratch.write("nginx.conf", &main);
+        let said = run(&nginx, &["-t", "-c", &main]);
+        assert!(!said.contains("[warn]"), "{said}");
+    }
+}
+
+#[test]
+fn nft_accepts_every_ruleset() {
+    let Some(nft) = checker("nft") else { return };
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout == b"0\n");
+    if !is_root {
+        assert!(std::env::var_os("FOOBAR_REQUIRE_CHECKERS").is_none(), "nft checks rules for root alone");
+        return;
+    }
+    let scratch = Scratch::new("nft");
+    for topology in every_topology() {
+        let site = testing::site(topology);
+        for host in ["lb-01", "web-01"] {
+            let path = scratch.write("firewall.nft", &file(&site, host, "/etc/foobar/firewall.nft"));
+            run(&nft, &["-c", "-f", &path]);
+        }
+    }
+}
+
+#[test]
+fn systemd_accepts_the_unit_of_the_app() {
+    let Some(analyze) = checker("systemd-analyze") else { return };
+    let scratch = Scratch::new("systemd");
+    let mut topology = testing::topology();
+    topology.app.as_mut().unwrap().run = "sleep $LISTEN '100%' 'a\"b'".parse().unwrap();
+    let text = file(&testing::site(topology), "web-01", "/etc/systemd/system/foobar-app.service");
+    let path = scratch.write("foobar-app.service", &text);
+    let said = run(&analyze, &["verify", "--man=no", &path]);
+    assert!(!said.contains("foobar-app.service:"), "{said}");
+}

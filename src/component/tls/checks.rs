@@ -1,0 +1,164 @@
+//! What proves the TLS edge live, seen from another host: the certificate for every name, what is refused, what is
+//! negotiated, the redirect.
+
+use crate::{
+    base::{
+        name::HostName,
+        script::{Script, quote},
+    },
+    component::{
+        Check, Verdict, haproxy, http,
+        site::Site,
+        spec::{Certificate, Profile},
+        viewer,
+    },
+};
+
+const NAME: &str = "tls";
+
+/// Days that must be left: three weeks are enough to be told twice.
+const DAYS_LEFT: u32 = 21;
+
+/// Every check of every balancer's edge.
+pub fn all(site: &Site) -> Vec<Check> {
+    let Some(haproxy) = &site.topology.haproxy else { return Vec::new() };
+    let Some(from) = viewer(site, &haproxy.on) else { return Vec::new() };
+    let mut checks = Vec::new();
+    for host in &haproxy.on {
+        checks.extend([certificate(site, host, from), old_protocols(site, host, from), http2(site, host, from)]);
+        checks.extend(site.topology.tls.hsts.map(|hsts| strict(site, host, from, hsts.duration().as_secs())));
+        if site.topology.tls.redirect_http {
+            checks.push(redirect(site, host, from));
+        }
+    }
+    checks
+}
+
+fn certificate(site: &Site, host: &HostName, from: &HostName) -> Check {
+    let at = http::at(site.address(host), 443);
+    let store = match site.topology.tls.certificate {
+        Certificate::SelfSigned => String::new(),
+        Certificate::Files { .. } => "-CApath /etc/ssl/certs".to_owned(),
+    };
+    let mut script = Script::new();
+    let names: Vec<String> = site.names().iter().map(|n| n.to_string()).collect();
+    for name in &names {
+        let name = quote(name);
+        let look = |trust: &str| {
+            format!(
+                "timeout 5 openssl s_client -connect {at} -servername {name} -verify_hostname {name} {trust} </dev/null 2>/dev/null"
+            )
+        };
+        script = script.line(format!("said=$({})", look(&http::trust(site)))).line(format!(
+            "printf '%s\\t%s\\n' {name} \"$(printf '%s\\n' \"$said\" | sed -n 's/^ *Verify return code: //p' | head -n 1)\""
+        ));
+        if !store.is_empty() {
+            script = script
+                .line(format!("{} | grep -q 'Verify return code: 0 ' || echo 'unknown to the store'", look(&store)));
+        }
+    }
+    let script = script.line(format!(
+        "printf '%s\\n' \"$said\" | openssl x509 -noout -enddate -checkend {} 2>/dev/null || echo 'ends soon'",
+        DAYS_LEFT * 86_400
+    ));
+    let title = format!("{host} shows a certificate that holds for {}", names.join(", "));
+    Check::new(NAME, from, title, script, move |answer| {
+        let lines = || answer.stdout.lines();
+        let bad: Vec<String> = names
+            .iter()
+            .filter_map(|name| match lines().find_map(|l| l.strip_prefix(&format!("{name}\t"))) {
+                Some(code) if code.starts_with("0 ") => None,
+                Some("") | None => Some(format!("{name}: no TLS answer")),
+                Some(code) => Some(format!("{name}: {code}")),
+            })
+            .collect();
+        let end = lines().find_map(|l| l.strip_prefix("notAfter=")).unwrap_or("an unknown date");
+        if !bad.is_empty() {
+            Verdict::Fail(bad.join("; "))
+        } else if lines().any(|l| l == "ends soon") {
+            Verdict::Fail(format!("it ends {end}, in less than {DAYS_LEFT} days"))
+        } else if lines().any(|l| l == "unknown to the store") {
+            Verdict::Pass(format!("it is the given one until {end}; this host's own store does not know its authority"))
+        } else {
+            Verdict::Pass(format!("verified, until {end}"))
+        }
+    })
+}
+
+fn old_protocols(site: &Site, host: &HostName, from: &HostName) -> Check {
+    let at = http::at(site.address(host), 443);
+    let name = quote(site.topology.site.as_str());
+    let mut old = vec!["tls1_1"];
+    if site.topology.tls.profile == Profile::Modern {
+        old.push("tls1_2");
+    }
+    let mut script = Script::new();
+    for protocol in &old {
+        // Without level 0 it would be this end that refuses.
+        script = script.line(format!(
+            "timeout 5 openssl s_client -{protocol} -cipher ALL:@SECLEVEL=0 -connect {at} -servername {name} </dev/null 2>&1 | grep -oE 'alert protocol version|Cipher is [A-Z0-9_-]+|Connection refused|unsupported protocol|no protocols available' | head -n 1"
+        ));
+    }
+    let count = old.len();
+    let below = if count == 1 { "1.2" } else { "1.3" };
+    let title = format!("{host} refuses TLS below {below}");
+    Check::new(NAME, from, title, script, move |answer| {
+        let refused = answer.stdout.lines().filter(|l| *l == "alert protocol version").count();
+        match answer.stdout.lines().find(|l| l.starts_with("Cipher is")) {
+            Some(cipher) => Verdict::Fail(format!("an old protocol is spoken: {cipher}")),
+            None if refused == count => Verdict::Pass("refused by its own alert".into()),
+            None => Verdict::Error(format!("it could not be tried: {}", answer.stdout.trim().replace('\n', ", "))),
+        }
+    })
+}
+
+fn http2(site: &Site, host: &HostName, from: &HostName) -> Check {
+    let at = http::at(site.address(host), 443);
+    let name = quote(site.topology.site.as_str());
+    let script = Script::new().line(format!(
+        "timeout 5 openssl s_client -alpn h2,http/1.1 -connect {at} -servername {name} </dev/null 2>/dev/null | grep -E '^ALPN|^No ALPN|Protocol *:|^New,'"
+    ));
+    Check::new(NAME, from, format!("{host} speaks HTTP/2"), script, |answer| {
+        let line = |start: &str| answer.stdout.lines().find(|l| l.starts_with(start));
+        match line("ALPN protocol: ").or(line("No ALPN")) {
+            Some("ALPN protocol: h2") => {
+                Verdict::Pass(line("New, ").unwrap_or("h2").trim_start_matches("New, ").into())
+            }
+            Some(other) => Verdict::Fail(other.into()),
+            None => Verdict::Error("no answer over TLS".into()),
+        }
+    })
+}
+
+fn strict(site: &Site, host: &HostName, from: &HostName, seconds: u64) -> Check {
+    let request = http::request(site, &haproxy::health_path(site), "", true);
+    let at = http::at(site.address(host), 443);
+    let script = http::asker(site).line(format!("printf '{request}' | ask {at}"));
+    Check::new(NAME, from, format!("{host} tells browsers to stay with https"), script, move |answer| {
+        let Some(response) = http::first(answer) else { return Verdict::Error("no answer over TLS".into()) };
+        match response.header("strict-transport-security") {
+            Some(value) => Verdict::when(value == format!("max-age={seconds}"), value),
+            None => Verdict::Fail("no Strict-Transport-Security header".into()),
+        }
+    })
+}
+
+/// The same path twice: once as it comes, which must move, and once as an authority asks for it, which must not.
+fn redirect(site: &Site, host: &HostName, from: &HostName) -> Check {
+    let (address, name) = (site.address(host), &site.topology.site);
+    let script = http::getter()
+        .line(format!("get {address} 80 '/a/b?c=d&e=%20f' {name}; echo"))
+        .line(format!("get {address} 80 /.well-known/acme-challenge/foobar {name}"));
+    let want = format!("https://{name}/a/b?c=d&e=%20f");
+    Check::new(NAME, from, format!("{host} redirects http to https, path and query kept"), script, move |answer| {
+        let all = http::responses(&answer.stdout);
+        let [moved, challenge] = &all[..] else { return Verdict::Error("no answer on port 80".into()) };
+        match (moved.status, moved.header("location")) {
+            (301, Some(location)) if location == want && challenge.status != 301 => {
+                Verdict::Pass(format!("301 {location}"))
+            }
+            (301, Some(location)) if location == want => Verdict::Fail("ACME challenges are redirected too".into()),
+            (status, location) => Verdict::Fail(format!("{status} {}", location.unwrap_or("without a location"))),
+        }
+    })
+}

@@ -1,0 +1,75 @@
+//! The site's certificate: the user's own, or one from a private authority that may sign for this site alone. Where TLS
+//! ends is the balancer's business.
+
+mod checks;
+
+use super::{
+    Check, Component, Desired, Endpoint, Source,
+    names::{SITE, SITE_CA, SITE_CA_FILE},
+    packages,
+    site::Site,
+    spec::Certificate,
+};
+use crate::{
+    base::{
+        name::{HostName, PackageName},
+        secret::{Content, Secret},
+        template::TemplateError,
+    },
+    resource::files::{File, Files},
+};
+
+/// The name that the private authority is kept under.
+pub const AUTHORITY: &str = SITE_CA;
+
+/// Days that a certificate of the private authority is good for: under the 398 that browsers take.
+const DAYS: u32 = 397;
+
+/// `tls:`
+#[derive(Debug)]
+pub struct Tls;
+
+impl Component for Tls {
+    fn name(&self) -> &'static str {
+        "tls"
+    }
+
+    fn packages(&self, _site: &Site, _host: &HostName) -> Vec<PackageName> {
+        // The checks speak TLS through the openssl program, from wherever they look.
+        packages(["ca-certificates", "openssl"])
+    }
+
+    fn endpoints(&self, _site: &Site) -> Vec<Endpoint> {
+        Vec::new()
+    }
+
+    fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError> {
+        let homes: Vec<HostName> = site.topology.haproxy.iter().flat_map(|h| h.on.clone()).collect();
+        let names: Vec<String> = site.names().iter().map(|n| n.as_str().to_owned()).collect();
+        let trusted = match (&site.topology.tls.certificate, &site.certificate) {
+            (Certificate::Files { .. }, Some(given)) => {
+                let chain = Secret::new(given.chain.clone());
+                desired.secret(format!("{SITE}.crt"), Source::Given(chain), homes.clone());
+                desired.secret(format!("{SITE}.key"), Source::Given(given.key.clone()), homes);
+                format!("{SITE}.crt")
+            }
+            _ => {
+                let common_name = format!("foobar CA of {}", site.topology.site);
+                let authority = Source::Authority { common_name, names: names.clone() };
+                desired.secret(AUTHORITY, authority, homes.clone());
+                desired.secret(SITE, Source::Leaf { by: AUTHORITY.into(), names, days: DAYS }, homes);
+                format!("{AUTHORITY}.crt")
+            }
+        };
+        // What visitors of the site verify it with; no secret, and every host can check with it.
+        for host in site.hosts() {
+            let file = File::text(SITE_CA_FILE, Content::of(&trusted)).mode(0o644);
+            desired.want(host, Files::new("site authority", vec![file]), []);
+        }
+        Ok(())
+    }
+
+    fn checks(&self, site: &Site) -> Vec<Check> {
+        checks::all(site)
+    }
+}

@@ -1,0 +1,162 @@
+//! `haproxy:`, `tls:`, `nginx:`, `mysql:` and `firewall:`, key by key with their defaults.
+
+use super::{
+    harmless,
+    hosts::{on, one},
+    read::Reader,
+};
+use crate::{
+    base::name::{DatabaseName, Span},
+    component::spec::{
+        Algorithm, Allow, Backends, Certificate, Engine, Firewall, Haproxy, Health, Mysql, Nginx, Profile, Protocol,
+        Tls,
+    },
+    topology::{
+        problem::Problem,
+        yaml::{Kind, Node},
+    },
+};
+
+/// Reads `haproxy:`.
+pub fn haproxy(read: &mut Reader<'_>, node: &Node) -> Haproxy {
+    let fields = read.fields(node, "haproxy");
+    let algorithms = [
+        ("round-robin", Algorithm::RoundRobin),
+        ("least-connections", Algorithm::LeastConnections),
+        ("ip-hash", Algorithm::IpHash),
+    ];
+    let backends = [("active-active", Backends::ActiveActive), ("active-passive", Backends::ActivePassive)];
+    Haproxy {
+        on: on(read, node, fields.get("on")),
+        algorithm: fields.get("algorithm").and_then(|n| read.choice(n, &algorithms)).unwrap_or_default(),
+        backends: fields.get("backends").and_then(|n| read.choice(n, &backends)).unwrap_or_default(),
+        health: fields.get("health").map(|n| health(read, n)).unwrap_or_default(),
+        // 1,000,000 is already twice as many descriptors as most kernels give one process.
+        maxconn: fields.get("maxconn").and_then(|n| read.number(n, 1, 1_000_000)).unwrap_or(4000),
+    }
+}
+
+fn health(read: &mut Reader<'_>, node: &Node) -> Health {
+    let fields = read.fields(node, "haproxy.health");
+    let default = Health::default();
+    Health {
+        path: fields.get("path").and_then(|n| read.word(n, "a URL path")),
+        interval: fields.get("interval").and_then(|n| read.span(n, "100ms", "10m")).unwrap_or(default.interval),
+        rise: fields.get("rise").and_then(|n| read.number(n, 1, 100)).unwrap_or(default.rise),
+        fall: fields.get("fall").and_then(|n| read.number(n, 1, 100)).unwrap_or(default.fall),
+    }
+}
+
+/// Reads `tls:`.
+pub fn tls(read: &mut Reader<'_>, node: &Node) -> Tls {
+    let fields = read.fields(node, "tls");
+    let profiles = [("modern", Profile::Modern), ("intermediate", Profile::Intermediate)];
+    let default = Tls::default();
+    Tls {
+        certificate: fields.get("certificate").and_then(|n| certificate(read, n)).unwrap_or(default.certificate),
+        profile: fields.get("profile").and_then(|n| read.choice(n, &profiles)).unwrap_or_default(),
+        redirect_http: fields.get("redirect_http").and_then(|n| read.flag(n)).unwrap_or(default.redirect_http),
+        hsts: match fields.get("hsts") {
+            Some(Node { kind: Kind::Bool(false), .. }) => None,
+            Some(Node { kind: Kind::Text(text), .. }) if text == "off" => None,
+            Some(Node { kind: Kind::Bool(true), .. }) | None => default.hsts,
+            Some(node) => read.span(node, "1s", "3650d"),
+        },
+    }
+}
+
+fn certificate(read: &mut Reader<'_>, node: &Node) -> Option<Certificate> {
+    match &node.kind {
+        Kind::Text(text) if text == "self-signed" => Some(Certificate::SelfSigned),
+        Kind::Map(_) => {
+            let fields = read.fields(node, "tls.certificate");
+            let mut path = |key: &str, what: &str| match fields.get(key) {
+                Some(node) => read.local(node, what),
+                None => {
+                    read.missing(node, key, "name both files: `certificate: { cert: site.crt, key: site.key }`");
+                    None
+                }
+            };
+            let (cert, key) = (path("cert", "the path of a PEM file"), path("key", "the path of a PEM file"));
+            Some(Certificate::Files { cert: cert?, key: key? })
+        }
+        _ => {
+            let help = "write `self-signed`, or `{ cert: site.crt, key: site.key }`";
+            read.wrong_kind(node, "`self-signed` or two files", help);
+            None
+        }
+    }
+}
+
+/// Reads `nginx:`.
+pub fn nginx(read: &mut Reader<'_>, node: &Node) -> Nginx {
+    let fields = read.fields(node, "nginx");
+    let mut statics = Vec::new();
+    if let Some(node) = fields.get("static") {
+        for (key, value) in read.entries(node, "write URL paths with their folders: `{ /assets: public }`") {
+            let (url, folder) = (read.key_word(key, value), read.word(value, "a relative path"));
+            statics.extend(url.zip(folder));
+        }
+    }
+    Nginx {
+        on: on(read, node, fields.get("on")),
+        statics,
+        max_body_mib: fields.get("max_body_mib").and_then(|n| read.number(n, 1, 10_240)).unwrap_or(16),
+    }
+}
+
+/// Reads `mysql:`; none where it has no primary to speak of.
+pub fn mysql(read: &mut Reader<'_>, node: &Node) -> Option<Mysql> {
+    let fields = read.fields(node, "mysql");
+    let engines = [("mysql", Engine::Mysql), ("mariadb", Engine::Mariadb)];
+    let engine = fields.get("engine").and_then(|n| read.choice(n, &engines)).unwrap_or_default();
+    let primary = one(read, node, "primary", fields.get("primary"));
+    let replicas = fields.get("replicas").map(|n| read.words(n, "a host name")).unwrap_or_default();
+    let database: Option<DatabaseName> = match fields.get("database") {
+        Some(node) => read.word(node, "a database name"),
+        None => {
+            read.missing(node, "database", "write the application's database: `database: shop`");
+            None
+        }
+    };
+    let semi_sync = fields.get("semi_sync").and_then(|n| read.flag(n)).unwrap_or(!replicas.is_empty());
+    let max_lag = fields.get("max_lag").and_then(|n| read.span(n, "1s", "1d")).unwrap_or(Span::seconds(5));
+    let max_connections = fields.get("max_connections").and_then(|n| read.number(n, 10, 100_000)).unwrap_or(151);
+    Some(Mysql {
+        engine,
+        primary: primary?,
+        replicas,
+        database: database.unwrap_or_else(|| harmless("app")),
+        semi_sync,
+        max_lag,
+        max_connections,
+    })
+}
+
+/// Reads `firewall:`.
+pub fn firewall(read: &mut Reader<'_>, node: &Node) -> Firewall {
+    let fields = read.fields(node, "firewall");
+    let admin_from = fields.get("admin_from").map(|n| read.networks(n)).unwrap_or_default();
+    let rules = fields.get("allow").map(|n| read.list(n)).unwrap_or_default();
+    Firewall { admin_from, allow: rules.iter().filter_map(|n| allow(read, n)).collect() }
+}
+
+fn allow(read: &mut Reader<'_>, node: &Node) -> Option<Allow> {
+    let fields = read.fields(node, "firewall.allow");
+    let protocols = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)];
+    let help = "name one host at least, or remove `on`: the rule is for every host then";
+    let on = fields.get("on").map(|n| read.some_words(n, "a host name", help)).unwrap_or_default();
+    let protocol = fields.get("protocol").and_then(|n| read.choice(n, &protocols)).unwrap_or_default();
+    let from = fields.get("from").map(|n| {
+        if matches!(&n.kind, Kind::List(items) if items.is_empty()) {
+            let problem = Problem::error(format!("`{}` is empty", read.name(n))).at(read.key(n), "nothing in it");
+            read.refuse(problem.help("name one network at least, or remove `from`: the port is open to anyone then"));
+        }
+        read.networks(n)
+    });
+    let Some(port) = fields.get("port") else {
+        read.missing(node, "port", "write the port: `port: 9100`");
+        return None;
+    };
+    Some(Allow { on, protocol, port: read.port(port)?, from: from.unwrap_or_default() })
+}

@@ -1,0 +1,102 @@
+//! What each value alone cannot tell: whether the parts of a topology fit together, and what is known to hurt later. One
+//! small function a lint, all of them in one list; what a single value may be is judged in `decode/`.
+
+mod certificates;
+mod hosts;
+mod network;
+mod parts;
+
+use super::{
+    certificate::CertificateText,
+    problem::{Documents, File, Place, Problem, Spot},
+    text::Part,
+    yaml::{Kind, Node},
+};
+use crate::{base::name::HostName, component::spec::Topology};
+
+/// What a lint may look at.
+pub struct Facts<'f> {
+    /// The topology, as far as it could be read.
+    pub topology: &'f Topology,
+    /// Where everything was written.
+    pub documents: &'f Documents,
+    /// The user's certificate, where its files could be read.
+    pub certificate: Option<&'f CertificateText<'f>>,
+    /// Seconds since the epoch.
+    pub now: i64,
+}
+
+/// Looks for one kind of problem.
+pub type Lint = fn(&Facts<'_>) -> Vec<Problem>;
+
+/// Every lint, by its name.
+pub const LINTS: &[(&str, Lint)] = &[
+    ("empty-file", parts::empty_file),
+    ("no-hosts", hosts::no_hosts),
+    ("unknown-host", hosts::unknown_host),
+    ("duplicate-address", hosts::duplicate_address),
+    ("loopback-address", hosts::loopback_address),
+    ("duplicate-name", parts::duplicate_name),
+    ("nothing-to-do", parts::nothing_to_do),
+    ("balancer-without-backends", parts::balancer_without_backends),
+    ("web-without-app", parts::web_without_app),
+    ("web-and-app-apart", parts::web_and_app_apart),
+    ("no-balancer", parts::no_balancer),
+    ("standby-alone", parts::standby_alone),
+    ("primary-also-replica", parts::primary_also_replica),
+    ("semi-sync-alone", parts::semi_sync_alone),
+    ("single-point-of-failure", parts::single_point_of_failure),
+    ("own-variable", parts::own_variable),
+    ("variable-twice", parts::variable_twice),
+    ("plain-secret", parts::plain_secret),
+    ("port-clash", network::port_clash),
+    ("public-database", network::public_database),
+    ("open-database", network::open_database),
+    ("open-ssh", network::open_ssh),
+    ("certificate", certificates::certificate),
+];
+
+impl Facts<'_> {
+    /// Every place where a host is named, with the name. Refused words have been reported.
+    pub fn host_words(&self) -> Vec<(Place, HostName)> {
+        let mut lists: Vec<&Node> = Vec::new();
+        for keys in [["haproxy", "on"], ["nginx", "on"], ["app", "on"], ["mysql", "replicas"]] {
+            lists.extend(self.documents.find(&keys));
+        }
+        let rules = self.documents.find(&["firewall", "allow"]).map(Node::items).unwrap_or_default();
+        lists.extend(rules.iter().filter_map(|rule| rule.get("on")));
+        let items = lists.into_iter().flat_map(Node::items);
+        let words = self.documents.find(&["mysql", "primary"]).into_iter().chain(items);
+        words
+            .filter_map(|node| match &node.kind {
+                Kind::Text(text) => Some((place(node, Part::Value), text.parse().ok()?)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The place of a host's name in the list at these keys.
+    pub fn in_list(&self, keys: &[&str], name: &HostName) -> Place {
+        let items = self.documents.find(keys).map(Node::items).unwrap_or_default();
+        let item = items.iter().find(|i| matches!(&i.kind, Kind::Text(text) if text == name.as_str()));
+        item.map_or_else(|| self.documents.key(keys), |i| place(i, Part::Value))
+    }
+
+    /// Whether a section is written, readable or not.
+    pub fn has(&self, section: &str) -> bool {
+        self.documents.find(&[section]).is_some()
+    }
+}
+
+fn place(node: &Node, part: Part) -> Place {
+    Place { file: File::Topology, spot: Spot::Node(node.at.clone(), part) }
+}
+
+/// Names as people list them: `a, b and c`.
+pub fn listed<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<String> = names.into_iter().map(|n| n.to_string()).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
