@@ -46,9 +46,7 @@ pub struct Look {
 /// Reads the site and what it names; everything wrong with it has been said when it fails.
 pub fn read(screen: &Screen, args: &SiteArgs) -> Result<(Site, Option<PathBuf>, Report), Exit> {
     match gather::gather(&args.file, args.inventory.as_deref(), args.templates.as_deref()) {
-        Ok(gathered) => {
-            Ok((gathered.site, gathered.ssh_config, gathered.warnings))
-        }
+        Ok(gathered) => Ok((gathered.site, gathered.ssh_config, gathered.warnings)),
         Err(failure) => Err(screen.failure(&failure)),
     }
 }

@@ -107,8 +107,8 @@ impl House {
         for named in paths(&self.tokens[file]) {
             let Some(words) = self.absolute(file, &named.path) else { continue };
             let Some(target) = self.file_of(&words, shown) else { continue };
-            // A door that shows what its own files make doesn't depend on them.
-            let own = named.shown.is_some() && words.starts_with(&module(file));
+            // What a folder's door takes from the files behind it is what it is made of, as its `mod` lines are.
+            let own = module(&target).starts_with(&module(file));
             if target != file && !own {
                 found.insert(target);
             }
