@@ -1,8 +1,9 @@
 //! `foobar lab`: hosts to throw away, from words to the lab's own functions.
 
+mod demo;
+
 use super::{
     args::lab::{LabArgs, LabCommand, LabUp},
-    demo,
     exit::Exit,
     gather,
     screen::Screen,
@@ -87,13 +88,13 @@ fn show(output: &lab::Output) -> Exit {
 }
 
 /// Says exactly what is missing, and installs what can be installed.
-pub fn prepare(screen: &Screen) -> Result<(), Exit> {
+fn prepare(screen: &Screen) -> Result<(), Exit> {
     let state = lab::state_dir();
     lab::install_prerequisites(&state, &mut |p| progress(screen, p)).map_err(|e| failed(screen, &e))
 }
 
 /// Shows a lab's progress on stderr.
-pub fn progress(screen: &Screen, progress: Progress) {
+fn progress(screen: &Screen, progress: Progress) {
     match progress {
         Progress::Doing(text) => screen.say(&format!("{} {text}", screen.err.paint(Tone::Dim, "…"))),
         Progress::Done(text) => screen.say(&format!("{} {text}", screen.err.paint(Tone::Pass, "✓"))),
@@ -102,7 +103,7 @@ pub fn progress(screen: &Screen, progress: Progress) {
 }
 
 /// Says what went wrong.
-pub fn failed(screen: &Screen, error: &LabError) -> Exit {
+fn failed(screen: &Screen, error: &LabError) -> Exit {
     screen.diagnostic(error);
     Exit::Failed
 }

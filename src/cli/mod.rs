@@ -2,7 +2,6 @@
 //! the rooms below; here is only the order of it.
 
 pub mod args;
-mod demo;
 pub mod exit;
 pub mod gather;
 mod lab;

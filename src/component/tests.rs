@@ -189,6 +189,21 @@ fn a_migration_comes_after_the_database_and_before_every_switch() {
     }
 }
 
+#[test]
+fn every_template_is_embedded() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut on_disk = Vec::new();
+    for room in std::fs::read_dir(&root).unwrap() {
+        for entry in std::fs::read_dir(room.unwrap().path()).unwrap() {
+            let path = entry.unwrap().path();
+            on_disk.push(path.strip_prefix(&root).unwrap().display().to_string());
+        }
+    }
+    on_disk.sort();
+    let embedded: Vec<&str> = crate::base::template::EMBEDDED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(on_disk, embedded);
+}
+
 // The daemons' own checkers.
 
 fn checker(program: &str) -> Option<PathBuf> {

@@ -12,7 +12,7 @@ use super::{
     error::{LabError, Result},
     paths,
     process::{command, stream},
-    spec::Suite,
+    suite::Suite,
 };
 
 /// What a host has from the start: less than most servers, so that nothing works by luck.

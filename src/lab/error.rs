@@ -5,10 +5,26 @@ use std::{io, path::PathBuf, process::ExitStatus};
 use miette::Diagnostic;
 use thiserror::Error;
 
-use super::preflight::Missing;
-
 /// The lab's results.
 pub type Result<T, E = LabError> = std::result::Result<T, E>;
+
+/// One thing that this machine lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// What is missing.
+    pub what: String,
+    /// What mends it.
+    pub fix: String,
+    /// The Debian package that mends it, where one does: `install_prerequisites` installs those.
+    pub package: Option<&'static str>,
+}
+
+impl Missing {
+    /// One that no package mends.
+    pub(super) fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), fix: fix.into(), package: None }
+    }
+}
 
 /// Everything the lab can fail with.
 #[derive(Debug, Error, Diagnostic)]

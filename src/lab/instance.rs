@@ -18,7 +18,8 @@ use super::{
     paths, preflight,
     process::{Output, command, run},
     record::Record,
-    spec::{self, HostSpec, Spec, Suite},
+    spec::{self, HostSpec, Spec},
+    suite::Suite,
     text,
 };
 

@@ -16,15 +16,17 @@ mod preflight;
 mod process;
 mod record;
 mod spec;
+mod suite;
 mod text;
 
-pub use error::{LabError, Result};
+pub use error::{LabError, Missing, Result};
 pub use host::HostState;
 pub use instance::{HostStatus, Lab, Status};
 pub use paths::state_dir;
-pub use preflight::{Missing, install_prerequisites, preflight};
+pub use preflight::{install_prerequisites, preflight};
 pub use process::Output;
-pub use spec::{HostSpec, Spec, Suite};
+pub use spec::{HostSpec, Spec};
+pub use suite::Suite;
 
 /// What the lab is at, for whoever shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::{
     Progress,
     error::{LabError, Result},
     process::{command, run, until},
-    spec::Suite,
+    suite::Suite,
 };
 
 /// Counted up when hosts need something of the base root that older ones lack: those are then built anew.

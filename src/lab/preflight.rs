@@ -10,7 +10,7 @@ use rustix::{
 
 use super::{
     Progress,
-    error::{LabError, Result},
+    error::{LabError, Missing, Result},
     process::{command, run, search_path, stream},
 };
 
@@ -32,23 +32,6 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("mount", "mount"),
     ("chroot", "coreutils"),
 ];
-
-/// One thing that this machine lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    /// What is missing.
-    pub what: String,
-    /// What mends it.
-    pub fix: String,
-    /// The Debian package that mends it, where one does: `install_prerequisites` installs those.
-    pub package: Option<&'static str>,
-}
-
-impl Missing {
-    fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { what: what.into(), fix: fix.into(), package: None }
-    }
-}
 
 /// Everything that this machine lacks for a lab kept in that directory, all at once; empty when it is ready.
 pub fn preflight(state_dir: &Path) -> Vec<Missing> {

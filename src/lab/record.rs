@@ -8,7 +8,8 @@ use super::{
     error::{LabError, Result},
     net::octets_in_use,
     paths,
-    spec::{self, HostSpec, Spec, Suite},
+    spec::{self, HostSpec, Spec},
+    suite::Suite,
 };
 
 const FILE: &str = "lab.json";

@@ -1,68 +1,22 @@
 //! What a lab shall be, and every name and number that follows from it. Pure: nothing here looks at the machine.
 
 use std::{
-    fmt,
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::error::{LabError, Result};
+use super::{
+    error::{LabError, Result},
+    suite::Suite,
+};
 
 /// The last part of the bridge's own address, the hosts' gateway.
 pub const GATEWAY: u8 = 1;
 /// The last part of the client's address.
 pub const CLIENT: u8 = 200;
-
-/// A Debian release that hosts can run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Suite {
-    /// Debian 12.
-    Bookworm,
-    /// Debian 13.
-    Trixie,
-    /// Debian unstable, the only one with MySQL itself.
-    Sid,
-}
-
-impl Suite {
-    /// Its code name, as apt and mmdebstrap know it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bookworm => "bookworm",
-            Self::Trixie => "trixie",
-            Self::Sid => "sid",
-        }
-    }
-
-    /// The database server that it has a package of.
-    pub fn database(self) -> &'static str {
-        if self == Self::Sid { "mysql-server" } else { "mariadb-server" }
-    }
-}
-
-impl fmt::Display for Suite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Suite {
-    type Err = LabError;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let all = [Self::Bookworm, Self::Trixie, Self::Sid];
-        all.into_iter().find(|s| s.name() == text).ok_or_else(|| LabError::Spec {
-            what: "suite",
-            value: text.into(),
-            why: "it is one of bookworm, trixie and sid".into(),
-        })
-    }
-}
 
 /// One host to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,12 +249,5 @@ mod tests {
         assert!(Spec::demo().host("lb-02", 11).check().is_err());
         assert!(Spec::demo().host("lb-02", CLIENT).check().is_err());
         assert!(Spec::demo().host("lb-02", 12).check().is_ok());
-    }
-
-    #[test]
-    fn suites_are_read_by_name() {
-        assert_eq!("trixie".parse::<Suite>().unwrap(), Suite::Trixie);
-        assert!("buster".parse::<Suite>().is_err());
-        assert_eq!(Suite::Sid.database(), "mysql-server");
     }
 }

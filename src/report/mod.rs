@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod plan;
 pub mod problem;
 pub mod record;
+mod show;
 pub mod style;
 #[cfg(test)]
 mod tests;
@@ -22,8 +23,7 @@ use crate::{
     event::{Event, Reporter},
     plan::Plan,
 };
-use record::Record;
-use style::Palette;
+pub use show::Show;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,53 +54,6 @@ pub trait Face: Reporter {
 impl<W: std::io::Write + Send> Face for json::Lines<W> {
     fn expect(&mut self, plan: &Plan) {
         self.plan(plan);
-    }
-}
-
-/// Shows a run while it goes, in one or more ways, and keeps its record for the end.
-#[derive(Default)]
-pub struct Show {
-    faces: Vec<Box<dyn Face>>,
-    record: Record,
-}
-
-impl Show {
-    /// Progress on stderr: drawn where `terminal`, else line by line.
-    pub fn progress(terminal: bool, palette: Palette, verbosity: Verbosity) -> Self {
-        let face: Box<dyn Face> = if terminal && verbosity != Verbosity::Quiet {
-            Box::new(live::Live::new(palette, verbosity))
-        } else {
-            Box::new(lines::Lines::new(std::io::stderr(), palette, verbosity))
-        };
-        Self::default().and(face)
-    }
-
-    /// With a further way to show it, such as JSON lines on stdout.
-    pub fn and(mut self, face: impl Face + 'static) -> Self {
-        self.faces.push(Box::new(face));
-        self
-    }
-
-    /// What happened so far.
-    pub fn record(&self) -> &Record {
-        &self.record
-    }
-}
-
-impl Reporter for Show {
-    fn event(&mut self, event: &Event) {
-        self.record.event(event);
-        self.faces.iter_mut().for_each(|face| face.event(event));
-    }
-}
-
-impl Face for Show {
-    fn expect(&mut self, plan: &Plan) {
-        self.faces.iter_mut().for_each(|face| face.expect(plan));
-    }
-
-    fn clear(&mut self) {
-        self.faces.iter_mut().for_each(|face| face.clear());
     }
 }
 

@@ -122,7 +122,7 @@ fn names_covered(leaf: &X509Certificate<'_>, names: &[&str]) -> Option<Flaw> {
     }
     let few: Vec<String> = has.iter().take(6).map(|n| super::text::quoted(n)).collect();
     let label = if few.is_empty() { "it names no host".to_owned() } else { format!("good for {}", few.join(", ")) };
-    let message = format!("the certificate does not cover {}", super::lint::listed(bare));
+    let message = format!("the certificate does not cover {}", super::text::listed(bare));
     Some(flaw(
         true,
         Blame::Cert,

@@ -113,6 +113,15 @@ pub fn likely<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> 
     candidates.into_iter().filter_map(|c| Some((near(&c)?, c))).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)
 }
 
+/// Names as people list them: `a, b and c`.
+pub fn listed<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<String> = names.into_iter().map(|n| n.to_string()).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

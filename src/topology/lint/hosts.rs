@@ -1,7 +1,11 @@
 //! Lints about hosts: names that nobody has, addresses that two have.
 
-use super::{Facts, listed};
-use crate::topology::{decode::NO_ADDRESS, problem::Problem, text::likely};
+use super::Facts;
+use crate::topology::{
+    decode::NO_ADDRESS,
+    problem::Problem,
+    text::{likely, listed},
+};
 
 /// A topology needs somewhere to be.
 pub fn no_hosts(facts: &Facts<'_>) -> Vec<Problem> {

@@ -91,12 +91,3 @@ impl Facts<'_> {
 fn place(node: &Node, part: Part) -> Place {
     Place { file: File::Topology, spot: Spot::Node(node.at.clone(), part) }
 }
-
-/// Names as people list them: `a, b and c`.
-pub fn listed<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
-    let names: Vec<String> = names.into_iter().map(|n| n.to_string()).collect();
-    match names.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        _ => names.concat(),
-    }
-}

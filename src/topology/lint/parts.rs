@@ -1,12 +1,13 @@
 //! Lints about the parts of the stack: what needs what, what stands alone, which variable is whose.
 
-use super::{Facts, listed};
+use super::Facts;
 use crate::{
     base::name::HostName,
     component::spec::Backends,
     topology::{
         decode::looks_secret,
         problem::{Place, Problem, Spot},
+        text::listed,
         yaml::Kind,
     },
 };

@@ -1,12 +1,13 @@
 //! `foobar lab demo`: from nothing to a served site, with the very commands that a user would type.
 
-use super::{
-    args::{self, Command, lab::LabMake},
-    exit::Exit,
-    lab as room, recipes,
-    screen::Screen,
-};
+use super::{failed, prepare, progress};
 use crate::{
+    cli::{
+        args::{self, Command, lab::LabMake},
+        exit::Exit,
+        recipes,
+        screen::Screen,
+    },
     lab::{Lab, Spec, Suite},
     report::style::{Tone, span},
 };
@@ -18,7 +19,7 @@ use std::{
 };
 
 macro_rules! example {
-    ($($path:literal),* $(,)?) => { &[$(($path, include_str!(concat!("../../examples/", $path)))),*] };
+    ($($path:literal),* $(,)?) => { &[$(($path, include_str!(concat!("../../../examples/", $path)))),*] };
 }
 
 /// The site of the demo: the first of the examples, carried in the program so that it needs no checkout.
@@ -40,10 +41,10 @@ const TOPOLOGY: &str = "01-three-servers.yaml";
 /// Makes the hosts, plans, applies, verifies, and says where to look.
 pub async fn run(screen: &Screen, make: &LabMake) -> Result<Exit, Exit> {
     let started = Instant::now();
-    room::prepare(screen)?;
+    prepare(screen)?;
     let mut spec = Spec::new(&make.lab.name, make.suite).host("lb-01", 11).host("web-01", 21).host("web-02", 22);
     spec.site_names = vec!["www.foobar.com".into(), "foobar.com".into()];
-    let lab = Lab::up(&spec, &mut |p| room::progress(screen, p)).map_err(|e| room::failed(screen, &e))?;
+    let lab = Lab::up(&spec, &mut |p| progress(screen, p)).map_err(|e| failed(screen, &e))?;
     let topology = write_site(&lab.dir().join("site"), make.suite).map_err(|why| {
         screen.problem("foobar::local", &why, "make that directory writable");
         Exit::Failed
@@ -71,7 +72,7 @@ pub async fn run(screen: &Screen, make: &LabMake) -> Result<Exit, Exit> {
         }
         screen.begin_anew();
     }
-    let address = lab.address("lb-01").map_err(|e| room::failed(screen, &e))?;
+    let address = lab.address("lb-01").map_err(|e| failed(screen, &e))?;
     let client = format!("foobar lab client --name {} -- curl -k https://www.foobar.com/", make.lab.name);
     screen.data(&format!(
         "\n{} in {}. Open it:\n\n  https://{address}/                      (as www.foobar.com: add `{address} www.foobar.com` to /etc/hosts)\n  {client}\n\n\
