@@ -13,6 +13,13 @@ TABLES = [
         created TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
     ) CHARACTER SET utf8mb4
     """,
+    """
+    CREATE TABLE IF NOT EXISTS canaries (
+        id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+        token VARCHAR(64) NOT NULL,
+        born TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+    ) CHARACTER SET ascii
+    """,
 ]
 
 with database.writing() as db:

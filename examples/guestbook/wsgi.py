@@ -5,6 +5,7 @@ the primary, DATABASE_READ_URL a replica, both over TLS with the authority in `s
 """
 
 import os
+import re
 import time
 
 from flask import Flask, abort, redirect, render_template, request
@@ -70,6 +71,26 @@ def readyz():
         if db.is_read_only():
             return answer | {"status": "the primary is read-only"}, 503
     return answer | {"status": "ok"}
+
+
+@app.post("/canary")
+def sing():
+    """Keeps a token, for whoever wants to see that what is written can be read: `foobar verify` does."""
+    token = request.form.get("token", "")
+    if not re.fullmatch("[a-z0-9-]{1,64}", token):
+        abort(400, "A token has 1 to 64 small letters, digits and -.")
+    with database.writing() as db:
+        db.run("INSERT INTO canaries (token) VALUES (%s)", [token])
+        db.run("DELETE FROM canaries WHERE born < NOW() - INTERVAL 10 MINUTE")
+    return "", 204
+
+
+@app.get("/canary")
+def heard():
+    """The tokens of the last minutes, as the server that is read from knows them."""
+    with database.reading() as db:
+        tokens = db.all("SELECT token FROM canaries ORDER BY id DESC LIMIT 50")
+    return "".join(f"{row['token']}\n" for row in tokens), {"Content-Type": "text/plain", "Cache-Control": "no-store"}
 
 
 @app.errorhandler(400)

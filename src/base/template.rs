@@ -15,6 +15,8 @@ pub const EMBEDDED: &[(&str, &str)] = embedded![
     "firewall/firewall.nft.tera",
     "haproxy/haproxy.cfg.tera",
     "haproxy/unit.conf.tera",
+    "mysql/mariadb.cnf.tera",
+    "mysql/mysql.cnf.tera",
     "nginx/foobar.conf.tera",
     "nginx/unit.conf.tera",
 ];

@@ -5,6 +5,7 @@ pub mod app;
 pub mod firewall;
 pub mod haproxy;
 pub mod http;
+pub mod mysql;
 pub mod names;
 pub mod nginx;
 pub mod site;
@@ -240,6 +241,9 @@ pub trait Component: Send + Sync {
 pub fn all(site: &Site) -> Vec<Box<dyn Component>> {
     let topology = &site.topology;
     let mut all: Vec<Box<dyn Component>> = Vec::new();
+    if topology.mysql.is_some() {
+        all.push(Box::new(mysql::Mysql));
+    }
     if topology.app.is_some() {
         all.push(Box::new(app::App));
     }

@@ -21,6 +21,18 @@ pub const APP_RW: (&str, &str) = ("app_rw", "mysql-app-rw");
 pub const APP_RO: (&str, &str) = ("app_ro", "mysql-app-ro");
 /// The one its migration runs with.
 pub const APP_MIGRATE: (&str, &str) = ("app_migrate", "mysql-app-migrate");
+/// The one that replicas follow the primary with.
+pub const REPLICATION: (&str, &str) = ("foobar_repl", "mysql-repl");
+/// The one that a replica without data copies the primary's with.
+pub const SEED: (&str, &str) = ("foobar_seed", "mysql-seed");
+/// The one that `verify` leaves a row with for a moment.
+pub const CHECKER: (&str, &str) = ("foobar_verify", "mysql-verify");
+/// Where a database server's certificate, its key and their authority are.
+pub const DATABASE_TLS: &str = "/etc/mysql/foobar";
+/// MariaDB's unit.
+pub const MARIADB_UNIT: &str = "mariadb.service";
+/// MySQL's unit.
+pub const MYSQL_UNIT: &str = "mysql.service";
 
 /// The application's account, which is its unit's name too.
 pub const APP_USER: &str = "foobar-app";

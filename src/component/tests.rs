@@ -60,6 +60,7 @@ fn other() -> Topology {
     (haproxy.algorithm, haproxy.backends) = (Algorithm::IpHash, Backends::ActivePassive);
     haproxy.health.path = Some("/readyz".parse().unwrap());
     t.tls = Tls { profile: Profile::Modern, redirect_http: false, hsts: None, ..Tls::default() };
+    t.mysql.as_mut().unwrap().engine = Engine::Mysql;
     let nginx = t.nginx.as_mut().unwrap();
     nginx.statics.push(("/".parse().unwrap(), "site".parse().unwrap()));
     nginx.statics.push(("/assets/".parse().unwrap(), "public/new".parse().unwrap()));
@@ -101,6 +102,7 @@ fn the_other_end_of_every_choice() {
         ("other-nginx", "web-01", "/etc/nginx/conf.d/foobar.conf"),
         ("other-firewall", "web-01", "/etc/foobar/firewall.nft"),
         ("other-app", "web-02", "/etc/foobar/app.env"),
+        ("other-mysql", "web-02", "/etc/mysql/mysql.conf.d/zz-foobar.cnf"),
     ] {
         insta::assert_snapshot!(name, file(&site, host, path));
     }
@@ -185,6 +187,21 @@ fn a_migration_comes_after_the_database_and_before_every_switch() {
         let service = crate::resource::service::Service::key(names::APP_UNIT);
         assert!(after(host, service).contains(&key(host, current)));
     }
+}
+
+#[test]
+fn every_template_is_embedded() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut on_disk = Vec::new();
+    for room in std::fs::read_dir(&root).unwrap() {
+        for entry in std::fs::read_dir(room.unwrap().path()).unwrap() {
+            let path = entry.unwrap().path();
+            on_disk.push(path.strip_prefix(&root).unwrap().display().to_string());
+        }
+    }
+    on_disk.sort();
+    let embedded: Vec<&str> = crate::base::template::EMBEDDED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(on_disk, embedded);
 }
 
 // The daemons' own checkers.

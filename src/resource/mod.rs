@@ -2,10 +2,16 @@
 //! knows the stack, and nothing here runs anything.
 
 pub mod account;
+pub mod database;
+#[cfg(test)]
+mod database_tests;
+pub mod db_role;
+pub mod dialect;
 pub mod files;
 pub mod migration;
 pub mod packages;
 pub mod release;
+pub mod replication;
 pub mod ruleset;
 pub mod service;
 pub mod stored;

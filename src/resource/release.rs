@@ -64,6 +64,10 @@ impl Resource for Unpacked {
             return Ok(None);
         }
         let (root, name, digest) = (quote(&self.root), quote(&self.name), quote(&self.digest));
+        // The archive's times are fixed, so that equal folders are equal archives. On disk each release has a time of its own,
+        // the same on every host: HTTP's validators are made of time and size, and must differ where the content may.
+        let time =
+            1_000_000_000 + u64::from_str_radix(&self.digest[..7.min(self.digest.len())], 16).unwrap_or_default();
         // The tar has fixed owners and times and no right to say more than "may be executed" about a mode.
         let script = Script::new()
             .line(format!("new={root}/releases/.{name}.new done={root}/releases/{name}"))
@@ -78,6 +82,7 @@ impl Resource for Unpacked {
             .line("mkdir \"$new\"")
             .line("tar -x --no-same-owner -f \"$new.tar\" -C \"$new\"")
             .line("chmod -R u=rwX,go=rX \"$new\"")
+            .line(format!("find \"$new\" -exec touch -h -d @{time} -- {{}} +"))
             .line("sync -f \"$new\"")
             .line("mv -T \"$new\" \"$done\"");
         let size = self.archive.len().div_ceil(1024);

@@ -226,6 +226,7 @@ impl Component for App {
             let after: Vec<Key> = prepared.iter().chain(&ready).cloned().collect();
             ready.push(desired.want(first, migration, after));
         }
+        let mut previous: Option<Key> = None;
         for host in &app.on {
             let environment = environment(site, app, host, APP_RW)?;
             let context =
@@ -265,7 +266,10 @@ impl Component for App {
             ));
             after.extend(ready.iter().cloned());
             after.extend(mysql.into_iter().flat_map(|m| &m.replicas).map(|r| Key::new(r, replication_source())));
-            desired.want(host, service, after);
+            // One after the other, each proved before the next: the others serve meanwhile, and a release that does not
+            // start takes one host down, not all.
+            after.extend(previous.take());
+            previous = Some(desired.want(host, service, after));
         }
         Ok(())
     }

@@ -106,10 +106,10 @@ fn connects(host: &HostName, edges: Vec<Edge>) -> Check {
 fn judge(answer: &Answer, edges: &[Edge]) -> Verdict {
     let mut seen: BTreeMap<(IpAddr, u16), &str> = BTreeMap::new();
     for line in answer.stdout.lines() {
-        if let [address, port, how] = line.split(' ').collect::<Vec<_>>()[..] {
-            if let (Ok(address), Ok(port)) = (address.parse(), port.parse()) {
-                seen.insert((address, port), how);
-            }
+        if let [address, port, how] = line.split(' ').collect::<Vec<_>>()[..]
+            && let (Ok(address), Ok(port)) = (address.parse(), port.parse())
+        {
+            seen.insert((address, port), how);
         }
     }
     let is_control = answer.stdout.lines().any(|l| l == "self");
@@ -131,4 +131,53 @@ fn judge(answer: &Answer, edges: &[Edge]) -> Verdict {
         .collect();
     let tried = format!("{} connections tried", edges.len());
     Verdict::when(wrong.is_empty(), if wrong.is_empty() { tried } else { wrong.join("; ") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::{all, testing};
+
+    #[test]
+    fn every_port_of_the_stack_is_tried_on_every_other_host() {
+        let site = testing::site(testing::topology());
+        let endpoints = all(&site).iter().flat_map(|c| c.endpoints(&site)).collect();
+        let firewall = Firewall::new(endpoints);
+        let seen = |from: &str| -> Vec<String> {
+            let edges = edges(&firewall, &site, &from.parse().unwrap());
+            edges.iter().map(|e| format!("{}:{}{}", e.to, e.port, if e.is_allowed { "" } else { "!" })).collect()
+        };
+        let from_balancer = seen("lb-01");
+        for edge in ["web-01:22", "web-01:80", "web-01:443!", "web-01:3306!", "web-01:8000!", "web-01:8404!"] {
+            assert!(from_balancer.contains(&edge.to_owned()), "{edge} not in {from_balancer:?}");
+        }
+        let from_web = seen("web-02");
+        for edge in ["lb-01:443", "lb-01:80", "lb-01:8404!", "web-01:80!", "web-01:8000!"] {
+            assert!(from_web.contains(&edge.to_owned()), "{edge} not in {from_web:?}");
+        }
+    }
+
+    #[test]
+    fn a_way_is_right_only_when_it_meets_what_it_should() {
+        let edge = |port, is_allowed, is_served| Edge {
+            to: "web-01".parse().unwrap(),
+            address: "10.77.0.21".parse().unwrap(),
+            port,
+            is_allowed,
+            is_ssh: port == 22,
+            is_served,
+        };
+        let good = |stdout: &str, edge: Edge| {
+            matches!(judge(&Answer { status: 0, stdout: stdout.into() }, &[edge]), Verdict::Pass(_))
+        };
+        assert!(good("10.77.0.21 80 open\n", edge(80, true, true)));
+        assert!(!good("10.77.0.21 80 silent\n", edge(80, true, true)));
+        assert!(!good("10.77.0.21 80 refused\n", edge(80, true, true)));
+        assert!(good("10.77.0.21 9000 refused\n", edge(9000, true, false)));
+        assert!(good("10.77.0.21 3306 silent\n", edge(3306, false, false)));
+        assert!(!good("10.77.0.21 3306 refused\n", edge(3306, false, false)));
+        assert!(!good("10.77.0.21 22 open\n", edge(22, false, true)));
+        assert!(good("self\n10.77.0.21 22 open\n", edge(22, false, true)));
+        assert!(!good("", edge(80, true, true)) && !good("", edge(80, false, true)));
+    }
 }

@@ -1,7 +1,7 @@
 //! What proves a balancer live: its own generation, no failed reload, every server up, requests spread as configured,
 //! strangers refused.
 
-use super::{CERTIFICATE, MASTER, STAT, health_path, local, rendered};
+use super::{MASTER, STAT, certificates, health_path, local, rendered};
 use crate::{
     base::{name::HostName, script::Script},
     component::{
@@ -51,7 +51,7 @@ fn no_failed_reload(host: &HostName, generation: String) -> Check {
         let is_rendered = http::responses(running).first().is_some_and(|r| r.body.trim() == generation);
         if workers.is_empty() {
             Verdict::Error("the master socket does not answer: systemctl status haproxy".into())
-        } else if proc.contains("failed: 0]") && workers.iter().any(|w| is_new(&w)) {
+        } else if proc.contains("failed: 0]") && workers.iter().any(is_new) {
             Verdict::Pass(format!("no failed reload; {} older workers finish", workers.len() - 1))
         } else if is_rendered {
             Verdict::Pass("a reload failed once; what runs is what was rendered".into())
@@ -63,10 +63,7 @@ fn no_failed_reload(host: &HostName, generation: String) -> Check {
 
 /// A reload that fails to take a new certificate in is not seen in the configuration.
 fn serves_certificate(site: &Site, host: &HostName) -> Check {
-    let (at, name) = (http::at(site.address(host), 443), &site.topology.site);
-    let script = Script::new()
-        .line(format!("openssl x509 -noout -fingerprint -sha256 -in {CERTIFICATE} 2>/dev/null"))
-        .line(format!("timeout 5 openssl s_client -connect {at} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 2>/dev/null"));
+    let script = certificates(site, host).line("on_disk; served");
     Check::new(NAME, host, "it serves the certificate on disk", script, |answer| {
         match answer.stdout.lines().collect::<Vec<_>>()[..] {
             [disk, served] if disk == served => Verdict::Pass("one and the same".into()),
@@ -208,4 +205,66 @@ fn anonymous(site: &Site, host: &HostName, from: &HostName) -> Check {
         },
         None => Verdict::Error("no answer over TLS".into()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The counters of two servers as the runtime API prints them, cut to the columns that are looked at.
+    fn counters(one: (&str, u32), two: (&str, u32)) -> String {
+        format!(
+            "# pxname,svname,status,lbtot,check_status,check_desc,\nweb,web-01,{},{},L7OK,Layer7 check passed,\nweb,web-02,{},{},L4CON,Layer4 connection problem,\n\n",
+            one.0, one.1, two.0, two.1
+        )
+    }
+
+    fn served(by: &[&str]) -> String {
+        by.iter().map(|name| format!("HTTP/1.1 200 OK\r\nx-served-by: {name}\r\ncontent-length: 0\r\n\r\n")).collect()
+    }
+
+    fn judged(algorithm: Algorithm, backends: Backends, by: &[&str], turns: (u32, u32), second: &str) -> Verdict {
+        let stdout = format!(
+            "{}==\n{}\n==\n{}",
+            counters(("UP", 10), (second, 10)),
+            served(by),
+            counters(("UP", 10 + turns.0), (second, 10 + turns.1))
+        );
+        judge_spread(&Answer { status: 0, stdout }, by.len(), algorithm, backends, "web-01")
+    }
+
+    #[test]
+    fn how_requests_are_spread_is_told_from_what_answered_and_from_the_counters() {
+        use Algorithm::*;
+        use Backends::*;
+        let (a, b) = ("web-01", "web-02");
+        let good = |v: Verdict| matches!(v, Verdict::Pass(_));
+        assert!(good(judged(RoundRobin, ActiveActive, &[a, b, a, b], (2, 2), "UP")));
+        // Others' requests came between: the turns still hold.
+        assert!(good(judged(RoundRobin, ActiveActive, &[a, a, a, b], (8, 7), "UP")));
+        assert!(!good(judged(RoundRobin, ActiveActive, &[a, a, a, b], (8, 3), "UP")));
+        assert!(!good(judged(RoundRobin, ActiveActive, &[a, a, a, a], (4, 0), "UP")));
+        // One that is down takes no turns; that it is down, another check says.
+        assert!(good(judged(RoundRobin, ActiveActive, &[a, a, a, a], (4, 0), "DOWN")));
+        assert!(good(judged(LeastConnections, ActiveActive, &[a, a, a, b], (3, 1), "UP")));
+        assert!(!good(judged(LeastConnections, ActiveActive, &[a, a, a, a], (4, 0), "UP")));
+        assert!(good(judged(IpHash, ActiveActive, &[b, b], (0, 2), "UP")));
+        assert!(!good(judged(IpHash, ActiveActive, &[a, b], (1, 1), "UP")));
+        assert!(good(judged(RoundRobin, ActivePassive, &[a, a], (2, 0), "UP")));
+        assert!(!good(judged(RoundRobin, ActivePassive, &[b, b], (0, 2), "UP")));
+        let silent = Answer { status: 1, stdout: "==\n\n==\n".into() };
+        assert!(!good(judge_spread(&silent, 4, RoundRobin, ActiveActive, a)));
+    }
+
+    #[test]
+    fn a_backend_that_is_down_or_unknown_is_named() {
+        let site = crate::component::testing::site(crate::component::testing::topology());
+        let haproxy = site.topology.haproxy.as_ref().unwrap();
+        let check = servers_up(&site, haproxy, &haproxy.on[0]);
+        let judge = |stdout: String| (check.judge)(&Answer { status: 0, stdout });
+        assert_eq!(judge(counters(("UP", 1), ("UP", 1))), Verdict::Pass("all up".into()));
+        let down = "web-02 is DOWN (Layer4 connection problem)";
+        assert_eq!(judge(counters(("UP", 1), ("DOWN", 1))), Verdict::Fail(down.into()));
+        assert!(matches!(judge(String::new()), Verdict::Error(_)));
+    }
 }

@@ -19,7 +19,7 @@ use crate::{
         template::TemplateError,
     },
     resource::{
-        Key, Resource, ResourceId,
+        Key, Resource,
         files::{File, Files},
         service::{Input, Service},
     },
@@ -128,7 +128,7 @@ fn rendered(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Result<(St
 
 /// Functions that speak to the master process: `master COMMAND`, and `worker`, which prints the process id of the worker
 /// of the newest generation, nothing where that one failed to start.
-const MASTER: &str = r#"master() { printf '%s\n' "$1" | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock; }
+const MASTER: &str = r#"master() { printf '%s\n' "$1" | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock 2>/dev/null; }
 worker() { master 'show proc' | awk '$2 == "worker" && $3 == 0 { print $1; exit }'; }"#;
 
 /// The unit's own reload returns before the new worker runs, or has failed to (its port is taken): the old one then goes
@@ -156,18 +156,36 @@ fn local() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), HAPROXY_LOCAL)
 }
 
-fn proof(haproxy: &spec::Haproxy, generation: &str) -> Script {
+/// Exits 0 once the balancer is on the configuration on disk, and on the certificate: a reload that failed for a new
+/// certificate alone leaves the generation as it was.
+fn proof(site: &Site, haproxy: &spec::Haproxy, host: &HostName, generation: &str) -> Script {
     // A backend that was away while this one was changed is up after `rise` good answers. It is waited for, so that what
     // comes next meets a whole site; one that stays away is `verify`'s to tell, and no fault of the balancer's.
     let rises = haproxy.health.interval.duration().as_millis() * u128::from(haproxy.health.rise) / 200 + 5;
     let complaint = "haproxy does not run the configuration on disk";
     http::wait_for(local(), GENERATION, "localhost", Some(generation), 80, complaint)
+        .then(&certificates(site, host))
+        .line("tries=0")
+        .line("until disk=$(on_disk) && [ -n \"$disk\" ] && [ \"$(served)\" = \"$disk\" ]; do")
+        .line("  tries=$((tries + 1)); [ \"$tries\" -lt 20 ] || { echo 'haproxy does not serve the certificate on disk' >&2; exit 1; }")
+        .line("  sleep 0.2")
+        .line("done")
         .line(MASTER)
         .line("if ! master 'show proc' | grep -q 'failed: 0]'; then")
         .line("  echo 'haproxy reports a failed reload:' >&2; master 'show proc' >&2; exit 1")
         .line("fi")
         .line(STAT)
         .line(format!("await_up {}", rises.min(50)))
+}
+
+/// Functions that print the fingerprint of the certificate `on_disk`, and of the one that is `served`.
+fn certificates(site: &Site, host: &HostName) -> Script {
+    let (at, name) = (http::at(site.address(host), 443), &site.topology.site);
+    Script::new()
+        .line(format!("on_disk() {{ openssl x509 -noout -fingerprint -sha256 -in {CERTIFICATE} 2>/dev/null; }}"))
+        .line(format!(
+            "served() {{ timeout 5 openssl s_client -connect {at} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 2>/dev/null; }}"
+        ))
 }
 
 /// `stat` prints the counters of the backend's servers; `await_up FIFTHS` waits until all are up, so many fifths of a
@@ -218,21 +236,21 @@ impl Component for Haproxy {
                     File::text(CONFIG, config.clone()),
                     File::directory("/etc/haproxy/certs").mode(0o700),
                     File::text(CERTIFICATE, pem.clone()),
-                    File::text(DROP_IN, unit.clone()),
                 ],
             )
             .checked(["/etc/haproxy"], Script::new().line(format!("haproxy -c -q -f {CONFIG}")));
-            let from = files.id();
-            let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
+            // Apart from the configuration, so that a change of that alone is never taken for one of the unit.
+            let drop_in = Files::new("haproxy unit", vec![File::text(DROP_IN, unit.clone())]);
+            let input =
+                |path: &str, content: Content, from: &Files| Input { path: path.into(), content, from: from.id() };
             let mut service = Service::new(HAPROXY_UNIT);
-            service.restart_on = vec![input(DROP_IN, unit)];
-            service.reload_on = vec![input(CONFIG, config), input(CERTIFICATE, pem)];
+            service.restart_on = vec![input(DROP_IN, unit, &drop_in)];
+            service.reload_on = vec![input(CONFIG, config, &files), input(CERTIFICATE, pem, &files)];
             service.reload = Some(reload());
-            service.proof = Some(proof(haproxy, &generation));
+            service.proof = Some(proof(site, haproxy, host, &generation));
             service.restart_impact = crate::resource::Impact::ConnectionDrop;
-            let files = desired.want(host, files, []);
             // A balancer takes its backends for healthy when it starts, so they come first.
-            let mut after = vec![files];
+            let mut after = vec![desired.want(host, drop_in, []), desired.want(host, files, [])];
             for (on, unit) in [
                 (site.topology.nginx.as_ref().map(|n| &n.on), NGINX_UNIT),
                 (site.topology.app.as_ref().map(|a| &a.on), APP_UNIT),
@@ -250,8 +268,3 @@ impl Component for Haproxy {
 }
 
 type Map = std::collections::BTreeMap<&'static str, u32>;
-
-/// The resource that puts the balancer's files in place.
-pub fn files_key() -> ResourceId {
-    ResourceId::new("files", "haproxy configuration")
-}

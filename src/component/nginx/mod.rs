@@ -140,18 +140,19 @@ impl Component for Nginx {
                     File::text(CONFIG, config.clone()),
                     // The package's own site claims the same default: nginx refuses two of them.
                     File::absent("/etc/nginx/sites-enabled/default"),
-                    File::text(DROP_IN, unit.clone()),
                 ],
             )
             .checked(["/etc/nginx"], Script::new().line("nginx -t -q"));
-            let from = files.id();
-            let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
+            // Apart from the configuration, so that a change of that alone is never taken for one of the unit.
+            let drop_in = Files::new("nginx unit", vec![File::text(DROP_IN, unit.clone())]);
+            let input =
+                |path: &str, content: Content, from: &Files| Input { path: path.into(), content, from: from.id() };
             let mut service = Service::new(NGINX_UNIT);
-            service.restart_on = vec![input(DROP_IN, unit)];
-            service.reload_on = vec![input(CONFIG, config)];
+            service.restart_on = vec![input(DROP_IN, unit, &drop_in)];
+            service.reload_on = vec![input(CONFIG, config, &files)];
             service.proof = Some(proof(&generation));
-            let files = desired.want(host, files, []);
-            desired.want(host, service, [files]);
+            let after = [desired.want(host, drop_in, []), desired.want(host, files, [])];
+            desired.want(host, service, after);
         }
         Ok(())
     }

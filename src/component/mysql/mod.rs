@@ -1,0 +1,315 @@
+//! The database: a primary that is written to and replicas that follow it, MariaDB or MySQL. Which server is primary, the
+//! topology says; no file on any host does.
+
+mod checks;
+
+use super::{
+    Check, Component, Desired, Endpoint, Peers, Source,
+    names::{
+        APP_MIGRATE, APP_RO, APP_RW, CHECKER, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT, REPLICATION, SEED, STACK_CA,
+        STACK_CA_NAME, database_objects, replication_source,
+    },
+    packages,
+    site::Site,
+    spec::{self, Engine},
+};
+use crate::{
+    base::{
+        digest,
+        name::{HostName, PackageName},
+        script::{Script, quote},
+        secret::Content,
+        template::TemplateError,
+    },
+    resource::{
+        Impact, Key, Resource,
+        database::{CANARY, Database, Login},
+        db_role::{Acknowledged, Writable},
+        dialect::Dialect,
+        files::{File, Files},
+        replication::Replication,
+        service::{Input, Service},
+    },
+};
+use serde::Serialize;
+use std::net::IpAddr;
+
+/// Days that a server's certificate is good for.
+const DAYS: u32 = 825;
+
+/// `mysql:`
+#[derive(Debug)]
+pub struct Mysql;
+
+#[derive(Serialize)]
+struct Context {
+    server_id: u32,
+    address: IpAddr,
+    bind: String,
+    max_connections: u32,
+    semi_sync: &'static str,
+    tls: &'static str,
+}
+
+fn dialect(mysql: &spec::Mysql) -> Dialect {
+    match mysql.engine {
+        Engine::Mariadb => Dialect::Mariadb,
+        Engine::Mysql => Dialect::Mysql,
+    }
+}
+
+/// The unit of the engine.
+fn unit(mysql: &spec::Mysql) -> &'static str {
+    match mysql.engine {
+        Engine::Mariadb => MARIADB_UNIT,
+        Engine::Mysql => MYSQL_UNIT,
+    }
+}
+
+/// The file that has the last word: the packages' own come before it in the order that each server reads them.
+fn config(mysql: &spec::Mysql) -> &'static str {
+    match mysql.engine {
+        Engine::Mariadb => "/etc/mysql/mariadb.conf.d/90-foobar.cnf",
+        Engine::Mysql => "/etc/mysql/mysql.conf.d/zz-foobar.cnf",
+    }
+}
+
+/// Whether writes wait for a replica: only where there is one.
+fn semi_sync(mysql: &spec::Mysql) -> bool {
+    mysql.semi_sync && !mysql.replicas.is_empty()
+}
+
+/// A number that stays a server's as long as its address does, and no other server of the stack has.
+fn server_id(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(v4) => u32::from(v4),
+        IpAddr::V6(v6) => u32::from_str_radix(&digest::sha256(v6.to_string())[..8], 16).unwrap_or(1).max(1),
+    }
+}
+
+fn render(site: &Site, mysql: &spec::Mysql, host: &HostName) -> Result<Content, TemplateError> {
+    let address = site.address(host);
+    let loopback = if address.is_ipv4() { "127.0.0.1" } else { "127.0.0.1,::1" };
+    let template = match mysql.engine {
+        Engine::Mariadb => "mysql/mariadb.cnf.tera",
+        Engine::Mysql => "mysql/mysql.cnf.tera",
+    };
+    let context = Context {
+        server_id: server_id(address),
+        address,
+        bind: if address.is_loopback() { address.to_string() } else { format!("{address},{loopback}") },
+        max_connections: mysql.max_connections,
+        semi_sync: if semi_sync(mysql) { "ON" } else { "OFF" },
+        tls: DATABASE_TLS,
+    };
+    Ok(Content::new(site.templates.render(template, &context)?))
+}
+
+/// What the server itself says of its files, and what it does not look at until it starts: MySQL then goes on without TLS,
+/// MariaDB not at all.
+fn checker(mysql: &spec::Mysql) -> Script {
+    let accept = match mysql.engine {
+        Engine::Mariadb => "mariadbd --user=mysql --help --verbose >/dev/null",
+        Engine::Mysql => "mysqld --validate-config --user=mysql",
+    };
+    let complain = |what: &str| format!("|| {{ echo {}; exit 1; }}", quote(what));
+    Script::new()
+        .line(accept)
+        .line(format!("cd {DATABASE_TLS}"))
+        .line(format!(
+            "setpriv --reuid=mysql --regid=mysql --init-groups cat server.key >/dev/null {}",
+            complain("the server's user cannot read its key")
+        ))
+        .line(format!(
+            "[ \"$(openssl x509 -in server.crt -noout -pubkey)\" = \"$(openssl pkey -in server.key -pubout)\" ] {}",
+            complain("the certificate is not the key's")
+        ))
+        .line(format!(
+            "openssl verify -CAfile ca.crt server.crt >/dev/null {}",
+            complain("the certificate is not the authority's")
+        ))
+}
+
+/// Ends once the server answers and shows the certificate that is on disk.
+fn proof(mysql: &spec::Mysql) -> Script {
+    let client = dialect(mysql).client();
+    Script::new()
+        .line("try=0")
+        .line(format!("until {client} -e 'SELECT 1' >/dev/null 2>&1; do"))
+        .line("  try=$((try + 1)); sleep 0.2")
+        .line("  [ \"$try\" -lt 150 ] || { echo 'the server does not answer within 30 s' >&2; exit 1; }")
+        .line("done")
+        // By its dates: a server without an account for this host answers no handshake that would show the certificate.
+        .line(format!("shown=$({client} -e \"SHOW GLOBAL STATUS LIKE 'Ssl_server_not_%'\" | cut -f 2 | sort)"))
+        .line(format!("kept=$(openssl x509 -in {DATABASE_TLS}/server.crt -noout -dates | cut -d = -f 2 | sort)"))
+        .line("[ \"$shown\" = \"$kept\" ] || { echo 'the server does not show the certificate on disk' >&2; exit 1; }")
+}
+
+fn logins(site: &Site, mysql: &spec::Mysql) -> Vec<Login> {
+    const DATA: [&str; 4] = ["DELETE", "INSERT", "SELECT", "UPDATE"];
+    let login = |(name, secret): (&str, &str), on: Option<&str>, privileges: &[&'static str]| Login {
+        name: name.into(),
+        secret: secret.into(),
+        on: on.map(str::to_owned),
+        privileges: privileges.to_vec(),
+    };
+    let schema = Some(mysql.database.as_str());
+    let mut all = vec![login(APP_RW, schema, &DATA), login(APP_RO, schema, &["SELECT"])];
+    if site.topology.app.as_ref().is_some_and(|a| a.migrate.is_some()) {
+        let mut privileges = DATA.to_vec();
+        privileges.extend(["CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "CREATE VIEW", "SHOW VIEW", "TRIGGER"]);
+        privileges.extend([
+            "CREATE ROUTINE",
+            "ALTER ROUTINE",
+            "EXECUTE",
+            "EVENT",
+            "CREATE TEMPORARY TABLES",
+            "LOCK TABLES",
+        ]);
+        all.push(login(APP_MIGRATE, schema, &privileges));
+    }
+    all.push(login(CHECKER, Some(CANARY), &["DELETE", "INSERT", "SELECT"]));
+    if !mysql.replicas.is_empty() {
+        all.push(login(REPLICATION, None, &["REPLICATION SLAVE"]));
+        let copy: &[&'static str] = match mysql.engine {
+            Engine::Mariadb => {
+                &["SELECT", "RELOAD", "PROCESS", "LOCK TABLES", "SHOW VIEW", "EVENT", "TRIGGER", "BINLOG MONITOR"]
+            }
+            Engine::Mysql => &["BACKUP_ADMIN"],
+        };
+        all.push(login(SEED, None, copy));
+    }
+    all
+}
+
+impl Mysql {
+    /// The configuration and the running server of one host; the answer names the latter.
+    fn server(site: &Site, mysql: &spec::Mysql, host: &HostName, desired: &mut Desired) -> Result<Key, TemplateError> {
+        let address = site.address(host);
+        let leaf = format!("db-{host}");
+        desired.secret(
+            &leaf,
+            Source::Leaf { by: STACK_CA.into(), names: vec![host.to_string(), address.to_string()], days: DAYS },
+            [host.clone()],
+        );
+        let (path, text) = (config(mysql), render(site, mysql, host)?);
+        let tls = |name: &str, secret: String| (format!("{DATABASE_TLS}/{name}"), Content::of(&secret));
+        let (ca, ca_text) = tls("ca.crt", format!("{STACK_CA}.crt"));
+        let (crt, crt_text) = tls("server.crt", format!("{leaf}.crt"));
+        let (key, key_text) = tls("server.key", format!("{leaf}.key"));
+        let files = vec![
+            File::directory(DATABASE_TLS),
+            File::text(&ca, ca_text.clone()).mode(0o644),
+            File::text(&crt, crt_text.clone()).mode(0o644),
+            File::text(&key, key_text.clone()).owner("root", "mysql").mode(0o640),
+            File::text(path, text.clone()),
+        ];
+        let files = Files::new("database configuration", files).checked(["/etc/mysql"], checker(mysql));
+        let from = files.id();
+        let files = desired.want(host, files, []);
+        let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
+        let mut service = Service::new(unit(mysql));
+        service.restart_on = vec![input(path, text)];
+        service.reload_on = vec![input(&ca, ca_text), input(&crt, crt_text), input(&key, key_text)];
+        // Neither statement is written to the binary log.
+        let reload = match mysql.engine {
+            Engine::Mariadb => "FLUSH LOCAL SSL",
+            Engine::Mysql => "ALTER INSTANCE RELOAD TLS",
+        };
+        service.reload = Some(Script::new().line(format!("{} -e '{reload}'", dialect(mysql).client())));
+        service.proof = Some(proof(mysql));
+        service.restart_impact = if *host == mysql.primary { Impact::WriteOutage } else { Impact::ConnectionDrop };
+        Ok(desired.want(host, service, [files]))
+    }
+
+    fn secrets(site: &Site, mysql: &spec::Mysql, desired: &mut Desired) {
+        let homes = || mysql.hosts().cloned();
+        let authority = Source::Authority { common_name: STACK_CA_NAME.into(), names: Vec::new() };
+        desired.secret(STACK_CA, authority, homes());
+        for login in logins(site, mysql) {
+            desired.secret(login.secret, Source::Password, homes());
+        }
+    }
+}
+
+impl Component for Mysql {
+    fn name(&self) -> &'static str {
+        "mysql"
+    }
+
+    fn packages(&self, site: &Site, host: &HostName) -> Vec<PackageName> {
+        let Some(mysql) = site.topology.mysql.as_ref().filter(|m| m.hosts().any(|h| h == host)) else {
+            return Vec::new();
+        };
+        let server = match mysql.engine {
+            Engine::Mariadb => "mariadb-server",
+            Engine::Mysql => "mysql-server",
+        };
+        packages([server, "openssl"])
+    }
+
+    fn endpoints(&self, site: &Site) -> Vec<Endpoint> {
+        let Some(mysql) = &site.topology.mysql else { return Vec::new() };
+        let mut from: Vec<HostName> = Vec::new();
+        for host in mysql.hosts().chain(site.topology.app.iter().flat_map(|a| &a.on)) {
+            if !from.contains(host) {
+                from.push(host.clone());
+            }
+        }
+        let on = |host: &HostName| {
+            let from = from.iter().filter(|h| *h != host).cloned().collect();
+            Endpoint { component: "mysql", host: host.clone(), port: 3306, from: Peers::Hosts(from) }
+        };
+        mysql.hosts().map(on).collect()
+    }
+
+    fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError> {
+        let Some(mysql) = &site.topology.mysql else { return Ok(()) };
+        Self::secrets(site, mysql, desired);
+        let (dialect, unit) = (dialect(mysql), unit(mysql));
+        let role = |host: &HostName| Writable {
+            dialect,
+            unit: unit.into(),
+            writable: *host == mysql.primary,
+            others: mysql.hosts().filter(|h| *h != host).cloned().collect(),
+        };
+        // The replicas close before the primary opens: at no instant are there two that can be written to.
+        let mut closed = Vec::new();
+        for replica in &mysql.replicas {
+            let server = Self::server(site, mysql, replica, desired)?;
+            closed.push(desired.want(replica, role(replica), [server]));
+        }
+        let mut ready = closed.clone();
+        ready.push(Self::server(site, mysql, &mysql.primary, desired)?);
+        let open = desired.want(&mysql.primary, role(&mysql.primary), ready);
+        let objects = Database {
+            dialect,
+            schemas: vec![mysql.database.as_str().to_owned(), CANARY.into()],
+            logins: logins(site, mysql),
+        };
+        let objects = desired.want(&mysql.primary, objects, [open]);
+        debug_assert_eq!(objects.id, database_objects());
+        let mut followed = vec![objects.clone()];
+        for (replica, closed) in mysql.replicas.iter().zip(closed) {
+            let replication = Replication {
+                dialect,
+                primary: mysql.primary.clone(),
+                address: site.address(&mysql.primary),
+                login: REPLICATION,
+                seed: SEED,
+                authority: format!("{DATABASE_TLS}/ca.crt"),
+            };
+            followed.push(desired.want(replica, replication, [closed, objects.clone()]));
+            debug_assert_eq!(followed.last().map(|k| &k.id), Some(&replication_source()));
+        }
+        if !mysql.replicas.is_empty() {
+            let wait = Acknowledged { dialect, unit: unit.into(), on: semi_sync(mysql) };
+            desired.want(&mysql.primary, wait, followed);
+        }
+        Ok(())
+    }
+
+    fn checks(&self, site: &Site) -> Vec<Check> {
+        checks::all(site)
+    }
+}

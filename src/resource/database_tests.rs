@@ -1,0 +1,259 @@
+//! Tables over what real servers answered (MariaDB 10.11, MySQL 9.7, a pair of each): what each difference is.
+
+use super::{
+    database::{CANARY, Database, Login, recorded},
+    db_role::{Acknowledged, Writable},
+    dialect::{DATABASE, Dialect},
+    replication::Replication,
+    service::Service,
+    *,
+};
+use crate::base::secret::Secret;
+
+const RECORDED: [(Dialect, &str, &str); 2] = [
+    (
+        Dialect::Mariadb,
+        include_str!("../../tests/fixtures/mysql/mariadb-primary.tsv"),
+        include_str!("../../tests/fixtures/mysql/mariadb-replica.tsv"),
+    ),
+    (
+        Dialect::Mysql,
+        include_str!("../../tests/fixtures/mysql/mysql-primary.tsv"),
+        include_str!("../../tests/fixtures/mysql/mysql-replica.tsv"),
+    ),
+];
+
+const LOGINS: [(&str, Option<&str>, &[&str]); 3] = [
+    ("app_rw", Some("foo_bar"), &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("app_ro", Some("foo_bar"), &["SELECT"]),
+    ("foobar_repl", None, &["REPLICATION SLAVE"]),
+];
+
+/// A pair as it was recorded, each with its answers put through `edit`.
+struct Pair {
+    dialect: Dialect,
+    all: BTreeMap<HostName, Observation>,
+    secrets: Secrets,
+    changing: BTreeMap<Key, Impact>,
+}
+
+fn name(n: usize) -> HostName {
+    ["db-01", "db-02"][n].parse().unwrap()
+}
+
+impl Pair {
+    fn new(at: usize, edit: impl Fn(usize, String) -> String) -> Self {
+        let (dialect, primary, replica) = RECORDED[at];
+        let mut secrets = Secrets::default();
+        secrets.insert("pw", Secret::new("hunter2"));
+        let mut pair = Self { dialect, all: BTreeMap::new(), secrets, changing: BTreeMap::new() };
+        let address = pair.replication(primary).address;
+        let (login, source) = pair.on(0, |seen| {
+            let pw = Secret::new("hunter2");
+            (recorded(seen, &pw), recorded(seen, &Secret::new(format!("{address} hunter2"))))
+        });
+        for (n, text) in [primary, replica].into_iter().enumerate() {
+            let mut text = text.to_owned();
+            for line in text.clone().lines().filter(|l| l.starts_with("account\t")) {
+                let f: Vec<&str> = line.split('\t').collect();
+                text.push_str(&format!("record\t{}\t{login}\t{}\n", f[1], f[3]));
+            }
+            if n == 1 {
+                text.push_str(&format!("record\tsource\t{source}\t\n"));
+            }
+            let mut seen = Observation::default();
+            seen.add(DATABASE.name, &edit(n, text));
+            pair.all.insert(name(n), seen);
+        }
+        pair
+    }
+
+    fn replication(&self, _primary: &str) -> Replication {
+        let replica = RECORDED.iter().find(|r| r.0 == self.dialect).unwrap().2;
+        let host = replica
+            .lines()
+            .find_map(|l| l.strip_prefix("replica\tSource_Host\t").or(l.strip_prefix("replica\tMaster_Host\t")));
+        Replication {
+            dialect: self.dialect,
+            primary: name(0),
+            address: host.unwrap().parse().unwrap(),
+            login: ("foobar_repl", "pw"),
+            seed: ("foobar_seed", "pw"),
+            authority: "/etc/mysql/foobar/ca.crt".into(),
+        }
+    }
+
+    fn on<T>(&self, n: usize, ask: impl FnOnce(&Seen<'_>) -> T) -> T {
+        let (host, empty) = (name(n), Observation::default());
+        ask(&Seen {
+            host: &host,
+            here: self.all.get(&host).unwrap_or(&empty),
+            all: &self.all,
+            secrets: &self.secrets,
+            fingerprint_key: "key",
+            changing: &self.changing,
+            now: 0,
+        })
+    }
+
+    /// What everything that a pair has comes to, a line each.
+    fn plan(&self) -> Vec<String> {
+        let unit = || "db.service".to_owned();
+        let role =
+            |n: usize| Writable { dialect: self.dialect, unit: unit(), writable: n == 0, others: vec![name(1 - n)] };
+        let login = |(n, on, p): &(&str, Option<&str>, &[&'static str])| Login {
+            name: (*n).into(),
+            secret: "pw".into(),
+            on: on.map(str::to_owned),
+            privileges: p.to_vec(),
+        };
+        let objects = Database {
+            dialect: self.dialect,
+            schemas: vec!["foo_bar".into(), CANARY.into()],
+            logins: LOGINS.iter().map(login).collect(),
+        };
+        let wait = Acknowledged { dialect: self.dialect, unit: unit(), on: true };
+        let all: [(usize, Box<dyn Resource>); 5] = [
+            (1, Box::new(role(1))),
+            (0, Box::new(role(0))),
+            (0, Box::new(objects)),
+            (1, Box::new(self.replication(""))),
+            (0, Box::new(wait)),
+        ];
+        let mut plan = Vec::new();
+        for (n, resource) in all {
+            match self.on(n, |seen| resource.diff(seen)) {
+                Ok(None) => {}
+                Ok(Some(change)) => plan.push(format!("{}: {}", change.summary, change.details.join("; "))),
+                Err(refusal) => plan.push(format!("refused: {}", refusal.what)),
+            }
+        }
+        plan
+    }
+}
+
+fn each(edit: impl Fn(usize, String) -> String, want: &[&str]) {
+    for at in 0..2 {
+        let plan = Pair::new(at, &edit).plan();
+        assert_eq!(plan, want, "{:?}", RECORDED[at].0);
+    }
+}
+
+fn set(text: String, key: &str, value: &str) -> String {
+    let line = |l: &str| match l.strip_prefix(key) {
+        Some(rest) if rest.starts_with('\t') => format!("{key}\t{value}\n"),
+        _ => format!("{l}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+fn without(text: String, start: &str) -> String {
+    text.lines().filter(|l| !l.starts_with(start)).map(|l| format!("{l}\n")).collect()
+}
+
+#[test]
+fn a_pair_that_is_as_it_shall_be_needs_nothing() {
+    each(|_, t| t, &[]);
+}
+
+#[test]
+fn a_primary_restarted_by_hand_is_opened_again() {
+    let closed = |n: usize, t: String| {
+        if n == 1 {
+            return t;
+        }
+        let t = set(set(t, "read_only", "ON"), "super_read_only", "ON");
+        set(set(t, "rpl_semi_sync_master_enabled", "OFF"), "rpl_semi_sync_source_enabled", "OFF")
+    };
+    each(
+        closed,
+        &[
+            "make the primary writable: it is read-only, as it is after every start",
+            "wait for a replica with each write: ",
+        ],
+    );
+}
+
+#[test]
+fn what_a_restart_in_this_plan_loses_is_set_again_in_it() {
+    for at in 0..2 {
+        let mut pair = Pair::new(at, |_, t| t);
+        pair.changing.insert(Key::new(&name(0), Service::key("db.service")), Impact::WriteOutage);
+        assert_eq!(pair.plan(), ["make the primary writable: ", "wait for a replica with each write: "]);
+        pair.changing.insert(Key::new(&name(0), Service::key("db.service")), Impact::Reload);
+        assert!(pair.plan().is_empty());
+    }
+}
+
+#[test]
+fn drift_of_a_replica_is_mended() {
+    let on = |n: usize, t: String, edit: &dyn Fn(String) -> String| if n == 1 { edit(t) } else { t };
+    each(
+        |n, t| on(n, t, &|t| set(set(t, "read_only", "OFF"), "super_read_only", "OFF")),
+        &["make the replica read-only: it takes writes that its primary would never have"],
+    );
+    let stopped = |t: String| t.replace("_SQL_Running\tYes", "_SQL_Running\tNo");
+    each(|n, t| on(n, t, &stopped), &["start replication: its SQL thread is stopped"]);
+    let unverified = |t: String| t.replace("SSL_Verify_Server_Cert\tYes", "SSL_Verify_Server_Cert\tNo");
+    each(|n, t| on(n, t, &unverified), &["replicate from db-01: verified: No -> Yes"]);
+}
+
+#[test]
+fn drift_of_accounts_is_mended() {
+    let on = |n: usize, t: String, edit: &dyn Fn(String) -> String| if n == 0 { edit(t) } else { t };
+    each(
+        |n, t| on(n, t, &|t| t + "grant\t'app_ro'@'%'\t*.*\tSUPER\tNO\n"),
+        &["change schemas and accounts: app_ro: revoke SUPER on *.*"],
+    );
+    each(
+        |n, t| on(n, t, &|t| set(t, "account\tapp_ro", "ANY\tother")),
+        &["change schemas and accounts: app_ro: set the password again (it is not the one foobar set)"],
+    );
+}
+
+#[test]
+fn a_replica_without_data_is_given_its_primarys() {
+    let fresh = |n: usize, t: String| match n {
+        1 => "state\trunning\nread_only\tON\nsuper_read_only\tON\ngtid_executed\t\ngtid_binlog_pos\t\n".into(),
+        _ => t,
+    };
+    each(fresh, &["copy the data of db-01 and replicate from it: "]);
+    let both = |n: usize, t: String| if n == 1 { fresh(1, t) } else { "state\tabsent\n".into() };
+    assert!(Pair::new(0, both).plan().contains(&"replicate from db-01: ".to_owned()));
+    let half =
+        |n: usize, t: String| if n == 1 { fresh(1, t) + "schema\tfoo_bar\t1\nrecord\tseeding\tseeding\t\n" } else { t };
+    each(half, &["copy the data of db-01 and replicate from it: an earlier copy was cut off"]);
+}
+
+#[test]
+fn nobodys_data_is_taken_away() {
+    let alone = |n: usize, t: String| if n == 1 { without(without(t, "replica\t"), "record\tsource") } else { t };
+    each(
+        alone,
+        &["refused: it is declared a replica, holds data (foo_bar, foobar_verify) and does not replicate from db-01"],
+    );
+    let swapped = |n: usize, t: String| if n == 0 { t + "replica\tSource_Host\t10.0.0.9\n" } else { t };
+    each(swapped, &["refused: it is declared the primary, and replicates from 10.0.0.9"]);
+    let silent = |n: usize, t: String| if n == 1 { without(t, "state") + "error\tERROR 1045\n" } else { t };
+    each(silent, &["refused: the database server does not answer root through its socket: ERROR 1045"]);
+    let errant = |n: usize, t: String| match n {
+        1 => t
+            .replace("gtid_executed\t", "gtid_executed\tffffffff-0000-0000-0000-000000000001:1-3,\\n")
+            .lines()
+            .map(|l| {
+                if l.starts_with("gtid_binlog_pos") {
+                    "gtid_binlog_pos\t0-77-999999999\n".into()
+                } else {
+                    format!("{l}\n")
+                }
+            })
+            .collect::<String>(),
+        _ => t,
+    };
+    let errant = |n: usize, t: String| {
+        if n == 1 && t.contains("gtid_binlog_pos") { set(errant(n, t), "server_id", "77") } else { errant(n, t) }
+    };
+    for (at, gtid) in [(0, "0-77-999999999"), (1, "ffffffff-0000-0000-0000-000000000001:1-3")] {
+        assert_eq!(Pair::new(at, errant).plan(), [format!("refused: it has transactions that db-01 has not: {gtid}")]);
+    }
+}

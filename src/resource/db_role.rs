@@ -1,0 +1,143 @@
+//! What a database server is at run time and forgets when it stops: whether it takes writes, and whether each write waits
+//! for a replica. Its files never say so, so that no restart ever makes a second writer.
+
+use super::{
+    Action, Change, Key, Probe, Refusal, Resource, ResourceId, Seen,
+    dialect::{Dialect, Server},
+    service::Service,
+};
+use crate::base::name::HostName;
+
+/// Whether this plan leaves nothing of what the server holds at run time.
+fn is_lost(server: &Server<'_>, unit: &str, seen: &Seen<'_>) -> bool {
+    !server.is_running() || seen.is_restarting(&Service::key(unit))
+}
+
+/// Whether a server takes writes.
+#[derive(Debug)]
+pub struct Writable {
+    /// Which server.
+    pub dialect: Dialect,
+    /// Its unit.
+    pub unit: String,
+    /// Whether it shall take them.
+    pub writable: bool,
+    /// The other servers of the same data.
+    pub others: Vec<HostName>,
+}
+
+impl Writable {
+    /// The resource's name.
+    pub fn key() -> ResourceId {
+        ResourceId::new("database", "role")
+    }
+}
+
+impl Resource for Writable {
+    fn id(&self) -> ResourceId {
+        Self::key()
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        vec![self.dialect.probe()]
+    }
+
+    fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
+        let server = Server::new(self.dialect, seen.here);
+        if let Some(why) = server.trouble() {
+            return Err(Refusal {
+                host: seen.host.clone(),
+                what: format!("the database server does not answer root through its socket: {why}"),
+                help: format!("make `{} -u root` work on the host, as its package sets it up", self.dialect.program()),
+            });
+        }
+        let refuse = |what: String, help: &str| Err(Refusal { host: seen.host.clone(), what, help: help.into() });
+        let lost = is_lost(&server, &self.unit, seen);
+        // Root writes through MariaDB's read_only; MySQL's keeps out everyone but root.
+        let closed = server.is_on("read_only") || server.is_on(self.dialect.read_only());
+        if !self.writable {
+            // It boots closed, by its files.
+            if lost || (server.is_on("read_only") && server.is_on(self.dialect.read_only())) {
+                return Ok(None);
+            }
+            let sql = format!("SET GLOBAL {}=ON;\n", self.dialect.read_only());
+            let change = Change::new(Action::Update, "make the replica read-only", self.dialect.run(&sql));
+            return Ok(Some(change.detail("it takes writes that its primary would never have")));
+        }
+        if let Some(source) = server.replica("Source_Host") {
+            return refuse(
+                format!("it is declared the primary, and replicates from {source}"),
+                "name that server as `mysql.primary`, or stop the replication here by hand if it shall be the primary",
+            );
+        }
+        if !lost && !closed {
+            return Ok(None);
+        }
+        for other in &self.others {
+            let Some(there) = seen.all.get(other).map(|o| Server::new(self.dialect, o)) else { continue };
+            let writes = there.is_running() && !there.is_on("read_only") && !there.is_replica();
+            if writes && there.held().next().is_some() && !seen.changing.contains_key(&Key::new(other, Self::key())) {
+                return refuse(
+                    format!("{other} takes writes already, and two writers would part their data"),
+                    "name the one that has the newest data as `mysql.primary`, and make the other read-only by hand",
+                );
+            }
+        }
+        let set = match self.dialect {
+            Dialect::Mariadb => "SET GLOBAL read_only=OFF;\n",
+            Dialect::Mysql => "SET GLOBAL super_read_only=OFF;\nSET GLOBAL read_only=OFF;\n",
+        };
+        let action = if server.is_running() { Action::Update } else { Action::Create };
+        let change = Change::new(action, "make the primary writable", self.dialect.run(set));
+        Ok(Some(if lost { change } else { change.detail("it is read-only, as it is after every start") }))
+    }
+}
+
+/// Whether a server waits for a replica with each write.
+#[derive(Debug)]
+pub struct Acknowledged {
+    /// Which server.
+    pub dialect: Dialect,
+    /// Its unit.
+    pub unit: String,
+    /// Whether it shall wait.
+    pub on: bool,
+}
+
+impl Resource for Acknowledged {
+    fn id(&self) -> ResourceId {
+        ResourceId::new("replication", "acknowledgement")
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        vec![self.dialect.probe()]
+    }
+
+    fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
+        let server = Server::new(self.dialect, seen.here);
+        if server.trouble().is_some() {
+            return Ok(None);
+        }
+        let lost = is_lost(&server, &self.unit, seen);
+        let variable = self.dialect.semi_sync_source();
+        // It boots without.
+        if server.is_on(variable) == self.on && !lost || lost && !self.on {
+            return Ok(None);
+        }
+        let (word, value) = if self.on { ("wait", "ON") } else { ("do not wait", "OFF") };
+        let mut script = self.dialect.run(&format!("SET GLOBAL {variable}={value};\n"));
+        if self.on {
+            let client = self.dialect.client();
+            let clients = self.dialect.semi_sync_clients();
+            // A wait that no replica ends would hold each write up for ten seconds: then rather none, and say so.
+            script = script
+                .line("try=0")
+                .line(format!("until [ \"$({client} -e \"SHOW GLOBAL STATUS LIKE '{clients}'\" | cut -f 2)\" -ge 1 ]; do"))
+                .line("  try=$((try + 1)); sleep 0.2")
+                .line(format!("  [ \"$try\" -lt 100 ] || {{ {client} -e 'SET GLOBAL {variable}=OFF'; echo 'no replica offers to acknowledge writes within 20 s' >&2; exit 1; }}"))
+                .line("done");
+        }
+        let action = if server.is_running() { Action::Update } else { Action::Create };
+        Ok(Some(Change::new(action, format!("{word} for a replica with each write"), script)))
+    }
+}

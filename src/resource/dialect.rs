@@ -1,0 +1,291 @@
+//! What MariaDB and MySQL are asked, and how each wants to be spoken to: the one probe of a server, its answer, and the
+//! words that differ. What a server shall be is decided by the resources; which stack it serves is not known here.
+
+use super::{Collector, Observation, Probe};
+use crate::base::script::{Script, quote};
+use std::collections::BTreeMap;
+
+/// Where foobar records, per account, what a password was set from.
+pub const RECORDS: &str = "/var/lib/foobar/database";
+
+/// Which server. Neither is ever sent a statement that one of its versions (MariaDB 10.11 on, MySQL 8.0.26 on) refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// MariaDB.
+    Mariadb,
+    /// Oracle's MySQL.
+    Mysql,
+}
+
+/// Everything there is to know of a server, in one run of its client; header lines have the key `k`, which nobody reads.
+/// A server that is down is asked through its data directory whether it holds anything.
+pub static DATABASE: Collector = Collector {
+    name: "database",
+    body: r#"
+client=$1 extra= more=
+[ "$client" = mariadb ] || more=--loose-commands extra="SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
+SELECT 'clone' AS k, state FROM performance_schema.clone_status;"
+(cd /var/lib/foobar/database 2>/dev/null && for f in *; do
+  case $f in '*' | *.new) continue ;; esac
+  a= b=; read -r a b <"$f"; printf 'record\t%s\t%s\t%s\n' "$f" "$a" "$b"
+done)
+held() {
+  for d in /var/lib/mysql/*/; do
+    d=${d%/} n=0
+    for f in "$d"/*; do case $f in */'*' | */db.opt) ;; *) n=$((n + 1)) ;; esac; done
+    d=${d##*/}
+    case $d in '*' | '#'* | mysql | sys | performance_schema | lost+found) ;; *) printf 'schema\t%s\t%s\n' "$d" "$n" ;; esac
+  done
+}
+command -v "$client" >/dev/null || { printf 'state\tabsent\n'; held; return 0; }
+said=$("$client" --no-defaults -u root --socket=/run/mysqld/mysqld.sock --connect-timeout=5 $more -B 2>&1 <<SQL
+SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','gtid_executed','gtid_binlog_pos','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled');
+SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients','Slave_heartbeat_period');
+SELECT 'schema' AS k, schema_name, (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=schema_name) AS n FROM information_schema.schemata WHERE schema_name NOT IN ('mysql','information_schema','performance_schema','sys');
+SELECT 'account' AS k, user, ssl_type, SHA2(authentication_string,256) FROM mysql.user WHERE host='%';
+SELECT 'grant' AS k, grantee, '*.*' AS l, privilege_type, is_grantable FROM information_schema.user_privileges WHERE grantee LIKE '%@\'\%\'' AND privilege_type<>'USAGE';
+SELECT 'grant' AS k, grantee, CONCAT(CHAR(96),REPLACE(table_schema,CHAR(96),REPEAT(CHAR(96),2)),CHAR(96),'.*') AS l, privilege_type, is_grantable FROM information_schema.schema_privileges WHERE grantee LIKE '%@\'\%\'';
+SELECT 'grant' AS k, grantee, CONCAT(CHAR(96),table_schema,CHAR(96),'.',CHAR(96),table_name,CHAR(96)) AS l, privilege_type, is_grantable FROM information_schema.table_privileges WHERE grantee LIKE '%@\'\%\'';
+SELECT 'table' AS k, table_schema, table_name FROM information_schema.tables WHERE table_schema='foobar_verify';
+$extra
+SHOW REPLICA STATUS\\G
+SELECT 'state' AS k, 'running' AS s;
+SQL
+)
+case $said in
+*'ERROR 2002'*) printf 'state\tstopped\n'; held ;;
+*) printf '%s\n' "$said" | while IFS=' ' read -r line; do
+    case $line in
+    *'	'*) printf '%s\n' "$line" ;;
+    ERROR*) printf 'error\t%s\n' "$line" ;;
+    *': '*) printf 'replica\t%s\t%s\n' "${line%%: *}" "${line#*: }" ;;
+    esac
+  done ;;
+esac
+:"#,
+};
+
+impl Dialect {
+    /// The client's program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Mariadb => "mariadb",
+            Self::Mysql => "mysql",
+        }
+    }
+
+    /// The client as root through the server's socket, whatever option files say; a word list for sh. It reads SQL.
+    pub fn client(self) -> String {
+        // MySQL 9 takes no `\\G` unless told so; older ones do not know the word.
+        let more = if self == Self::Mysql { " --loose-commands" } else { "" };
+        format!("{} --no-defaults -u root --socket=/run/mysqld/mysqld.sock{more} -N -B", self.program())
+    }
+
+    /// The options that make a client connect by verified TLS alone.
+    pub fn verified(self, authority: &str) -> String {
+        let authority = quote(authority);
+        match self {
+            Self::Mariadb => format!("--ssl --ssl-ca={authority} --ssl-verify-server-cert"),
+            Self::Mysql => format!("--ssl-mode=VERIFY_IDENTITY --ssl-ca={authority}"),
+        }
+    }
+
+    /// The options that make a client connect without TLS.
+    pub fn plaintext(self) -> &'static str {
+        match self {
+            Self::Mariadb => "--skip-ssl",
+            Self::Mysql => "--ssl-mode=DISABLED --get-server-public-key",
+        }
+    }
+
+    /// The variable that makes a server wait for its replicas' word.
+    pub fn semi_sync_source(self) -> &'static str {
+        match self {
+            Self::Mariadb => "rpl_semi_sync_master_enabled",
+            Self::Mysql => "rpl_semi_sync_source_enabled",
+        }
+    }
+
+    /// The status that counts the replicas that give it.
+    pub fn semi_sync_clients(self) -> &'static str {
+        match self {
+            Self::Mariadb => "Rpl_semi_sync_master_clients",
+            Self::Mysql => "Rpl_semi_sync_source_clients",
+        }
+    }
+
+    /// The variable that keeps everyone from writing (MariaDB's root excepted).
+    pub fn read_only(self) -> &'static str {
+        match self {
+            Self::Mariadb => "read_only",
+            Self::Mysql => "super_read_only",
+        }
+    }
+
+    /// The question whose answer is [`DATABASE`]'s.
+    pub fn probe(self) -> Probe {
+        Probe::new(&DATABASE, [self.program()])
+    }
+
+    /// A script that runs `sql` as root; it travels on standard input, where no other user sees it.
+    pub fn run(self, sql: &str) -> Script {
+        Script::new().feed(sql, &self.client())
+    }
+}
+
+/// A value as an SQL string literal.
+pub fn literal(value: &str) -> String {
+    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// A name as an SQL identifier.
+pub fn identifier(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// What a server answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    dialect: Dialect,
+    seen: &'a Observation,
+}
+
+impl<'a> Server<'a> {
+    /// Reads an observation.
+    pub fn new(dialect: Dialect, seen: &'a Observation) -> Self {
+        Self { dialect, seen }
+    }
+
+    fn state(&self) -> Option<&'a str> {
+        self.value("state")
+    }
+
+    /// Whether it answered every question.
+    pub fn is_running(&self) -> bool {
+        self.state() == Some("running")
+    }
+
+    /// What it complained of, where it runs but answered only some.
+    pub fn trouble(&self) -> Option<&'a str> {
+        let asked = self.seen.keys(&DATABASE).next().is_some();
+        (asked && self.state().is_none()).then(|| self.value("error").unwrap_or("it gave no answer"))
+    }
+
+    /// A variable's or status's value.
+    pub fn value(&self, name: &str) -> Option<&'a str> {
+        Some(self.seen.get(&DATABASE, name)?.first()?.as_str())
+    }
+
+    /// Whether a variable is on.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.value(name).is_some_and(|v| !matches!(v, "OFF" | "0"))
+    }
+
+    /// Rows of one kind, without it.
+    pub fn rows(&self, kind: &str) -> &'a [Vec<String>] {
+        self.seen.all(&DATABASE, kind)
+    }
+
+    /// Schemas that hold something. MariaDB's installer leaves an empty one, `test`.
+    pub fn held(&self) -> impl Iterator<Item = &'a str> {
+        let full = |r: &&Vec<String>| r.get(1).is_some_and(|n| n != "0");
+        self.rows("schema").iter().filter(full).filter_map(|r| r.first()).map(String::as_str)
+    }
+
+    /// Schemas that are not the server's own.
+    pub fn schemas(&self) -> impl Iterator<Item = &'a str> {
+        self.rows("schema").iter().filter_map(|r| r.first()).map(String::as_str)
+    }
+
+    /// What was recorded on the host under a name.
+    pub fn record(&self, name: &str) -> Option<&'a [String]> {
+        self.rows("record").iter().find(|r| r.first().is_some_and(|n| n == name)).map(|r| &r[1..])
+    }
+
+    /// A field of the replica's status, by MySQL's newer name; MariaDB's own is `Master` for `Source`, `Slave` for `Replica`.
+    pub fn replica(&self, field: &str) -> Option<&'a str> {
+        let old = field.replace("Source", "Master").replace("Replica", "Slave");
+        let row = self.rows("replica").iter().find(|r| r.first().is_some_and(|f| *f == field || *f == old))?;
+        row.get(1).map(String::as_str)
+    }
+
+    /// Whether it has ever been told of a source.
+    pub fn is_replica(&self) -> bool {
+        self.replica("Source_Host").is_some()
+    }
+
+    /// Every transaction it has, as the server writes it.
+    pub fn executed(&self) -> String {
+        let name = if self.dialect == Dialect::Mysql { "gtid_executed" } else { "gtid_binlog_pos" };
+        self.value(name).unwrap_or_default().replace("\\n", "")
+    }
+
+    /// Whether it has never been written to.
+    pub fn is_fresh(&self) -> bool {
+        self.schemas().next().is_none() && self.executed().is_empty() && !self.is_replica()
+    }
+
+    /// Transactions that this server has and its primary has not. Those of the primary's own making are none of them:
+    /// the two were asked at different instants.
+    pub fn errant(&self, primary: &Server<'_>) -> Vec<String> {
+        let (mine, theirs) = (self.executed(), primary.executed());
+        match self.dialect {
+            Dialect::Mysql => {
+                let theirs = sets(&theirs);
+                let own = primary.value("server_uuid").unwrap_or_default();
+                let known = |id: &str, first: u64, last: u64| {
+                    theirs.get(id).is_some_and(|all| all.iter().any(|(a, b)| *a <= first && last <= *b))
+                };
+                let mut errant = Vec::new();
+                for (id, ranges) in sets(&mine) {
+                    if id.starts_with(own) && !own.is_empty() {
+                        continue;
+                    }
+                    errant.extend(
+                        ranges.iter().filter(|(a, b)| !known(&id, *a, *b)).map(|(a, b)| format!("{id}:{a}-{b}")),
+                    );
+                }
+                errant
+            }
+            Dialect::Mariadb => {
+                let own = self.value("server_id").unwrap_or_default();
+                let applied = positions(self.value("gtid_slave_pos").unwrap_or_default());
+                let theirs = positions(&theirs);
+                let has = |p: &BTreeMap<u64, (String, u64)>, domain, n| p.get(domain).is_some_and(|(_, m)| *m >= n);
+                positions(&mine)
+                    .iter()
+                    .filter(|(domain, (server, n))| {
+                        server == own && !has(&applied, domain, *n) && !has(&theirs, domain, *n)
+                    })
+                    .map(|(domain, (server, n))| format!("{domain}-{server}-{n}"))
+                    .collect()
+            }
+        }
+    }
+}
+
+/// MySQL's sets: ranges by source (with its tag).
+fn sets(text: &str) -> BTreeMap<String, Vec<(u64, u64)>> {
+    let mut all: BTreeMap<String, Vec<(u64, u64)>> = BTreeMap::new();
+    for set in text.split(',').map(str::trim).filter(|s| !s.is_empty()) {
+        let mut id = String::new();
+        for (n, part) in set.split(':').enumerate() {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            match (n, first.trim().parse(), last.trim().parse()) {
+                (1.., Ok(first), Ok(last)) => all.entry(id.clone()).or_default().push((first, last)),
+                (0, ..) => id = part.to_owned(),
+                _ => id = format!("{}:{part}", id.split(':').next().unwrap_or_default()),
+            }
+        }
+    }
+    all
+}
+
+/// MariaDB's positions: server and number by domain.
+fn positions(text: &str) -> BTreeMap<u64, (String, u64)> {
+    let one = |p: &str| {
+        let mut parts = p.trim().split('-');
+        Some((parts.next()?.parse().ok()?, (parts.next()?.to_owned(), parts.next()?.parse().ok()?)))
+    };
+    text.split(',').filter_map(one).collect()
+}

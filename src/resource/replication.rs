@@ -1,0 +1,246 @@
+//! Where a replica replicates from, by GTID and verified TLS; how a replica without data gets its primary's; and what is
+//! never done for the user: taking a server's own data away. Which hosts these are is not known here.
+
+use super::{
+    Action, Change, Impact, Probe, Refusal, Resource, ResourceId, Seen,
+    database::{recorded, settled},
+    dialect::{Dialect, RECORDS, Server, literal},
+};
+use crate::base::{
+    name::HostName,
+    script::{Script, quote},
+    secret::Secret,
+};
+use std::net::IpAddr;
+
+/// An account on the primary: name, and its password's name among the secrets.
+pub type Credentials = (&'static str, &'static str);
+
+/// Replication from one primary.
+#[derive(Debug)]
+pub struct Replication {
+    /// Which server.
+    pub dialect: Dialect,
+    /// The primary.
+    pub primary: HostName,
+    /// Its address.
+    pub address: IpAddr,
+    /// Who replicates.
+    pub login: Credentials,
+    /// Who copies the primary's data to a replica that has none.
+    pub seed: Credentials,
+    /// The authority that the primary's certificate is verified with.
+    pub authority: String,
+}
+
+// Both threads, or the server's own words about why not.
+const RUNNING: &str = r#"
+try=0
+while :; do
+  said=$($show -e 'SHOW REPLICA STATUS\G')
+  case $said in *_IO_Running:\ Yes*_SQL_Running:\ Yes*) break ;; esac
+  try=$((try + 1))
+  [ "$try" -lt 150 ] || { printf '%s\n' "$said" | grep -E '_(IO|SQL)_Running:|Last_(IO|SQL)_Error: .' >&2; echo 'replication does not run within 30 s' >&2; exit 1; }
+  sleep 0.2
+done"#;
+
+impl Replication {
+    /// What the replica is told, and what it says it was told: `(what, wanted, seen)`.
+    fn settings(&self, server: &Server<'_>) -> Vec<(&'static str, String, String)> {
+        let field = |name: &str| server.replica(name).unwrap_or_default().to_owned();
+        let by_gtid = match self.dialect {
+            Dialect::Mariadb => ("Using_Gtid", "Slave_Pos"),
+            Dialect::Mysql => ("Auto_Position", "1"),
+        };
+        let heartbeat = server.value("Slave_heartbeat_period").or(server.value("heartbeat")).unwrap_or_default();
+        let heartbeat = heartbeat.parse::<f64>().map(|h| h.to_string()).unwrap_or_default();
+        vec![
+            ("host", self.address.to_string(), field("Source_Host")),
+            ("port", "3306".into(), field("Source_Port")),
+            ("user", self.login.0.into(), field("Source_User")),
+            ("GTID position", by_gtid.1.into(), field(by_gtid.0)),
+            ("TLS", "Yes".into(), field("Source_SSL_Allowed")),
+            ("authority", self.authority.clone(), field("Source_SSL_CA_File")),
+            ("verified", "Yes".into(), field("Source_SSL_Verify_Server_Cert")),
+            ("retry", "5".into(), field("Connect_Retry")),
+            ("heartbeat", "2".into(), heartbeat),
+        ]
+    }
+
+    fn change(&self, password: &Secret, digest: &str) -> Script {
+        let (host, user) = (literal(&self.address.to_string()), literal(self.login.0));
+        let (password, authority) = (literal(password.expose()), literal(&self.authority));
+        let sql = match self.dialect {
+            Dialect::Mariadb => format!(
+                "STOP REPLICA;\nCHANGE MASTER TO MASTER_HOST={host}, MASTER_PORT=3306, MASTER_USER={user}, MASTER_PASSWORD={password}, \
+                 MASTER_USE_GTID=slave_pos, MASTER_SSL=1, MASTER_SSL_CA={authority}, MASTER_SSL_VERIFY_SERVER_CERT=1, \
+                 MASTER_CONNECT_RETRY=5, MASTER_HEARTBEAT_PERIOD=2;\nSTART REPLICA;\n"
+            ),
+            Dialect::Mysql => format!(
+                "STOP REPLICA;\nCHANGE REPLICATION SOURCE TO SOURCE_HOST={host}, SOURCE_PORT=3306, SOURCE_USER={user}, SOURCE_PASSWORD={password}, \
+                 SOURCE_AUTO_POSITION=1, SOURCE_SSL=1, SOURCE_SSL_CA={authority}, SOURCE_SSL_VERIFY_SERVER_CERT=1, \
+                 SOURCE_CONNECT_RETRY=5, SOURCE_RETRY_COUNT=86400, SOURCE_HEARTBEAT_PERIOD=2;\nSTART REPLICA;\n"
+            ),
+        };
+        self.dialect
+            .run(&sql)
+            .then(&self.running())
+            .line(format!("mkdir -p -m 700 {RECORDS}"))
+            .line(format!("echo {digest} >{RECORDS}/source.new && mv -f {RECORDS}/source.new {RECORDS}/source"))
+            .line(format!("rm -f {RECORDS}/seeding"))
+    }
+
+    fn running(&self) -> Script {
+        let show = self.dialect.client().replace(" -N", "");
+        Script::new().line(format!("show={}", quote(&show))).line(RUNNING.trim())
+    }
+
+    /// Copies the primary's data. The mark on disk says that what lies here is half a copy, until replication runs: a run
+    /// that is cut off is followed by one that copies anew.
+    fn copy(&self, password: &Secret) -> Script {
+        let client = self.dialect.client();
+        let host = self.address.to_string();
+        let script = Script::new()
+            .line(format!("mkdir -p -m 700 {RECORDS} && echo seeding >{RECORDS}/seeding && sync {RECORDS}"));
+        match self.dialect {
+            Dialect::Mariadb => script
+                .line("scratch=$(mktemp -d); trap 'rm -rf \"$scratch\"' EXIT; mkfifo \"$scratch/dump\"")
+                .line(format!("{client} -e 'STOP REPLICA; RESET REPLICA ALL; SET GLOBAL read_only=ON'"))
+                .feed(
+                    format!("[client]\nuser={}\npassword={}\n", self.seed.0, password.expose()),
+                    "cat >\"$scratch/login\"",
+                )
+                // What is read in is not written to the binary log here: it is the primary's, not this server's own.
+                .line(format!(
+                    "{client} --init-command='SET SESSION sql_log_bin=0' <\"$scratch/dump\" & reader=$!"
+                ))
+                .line(format!(
+                    "{{ mariadb-dump --defaults-file=\"$scratch/login\" --host={host} {} --all-databases --single-transaction --master-data=2 --gtid --hex-blob --events --routines --ignore-table=mysql.gtid_slave_pos && echo 'FLUSH PRIVILEGES;' && touch \"$scratch/whole\"; }} | sed \"/^-- SET GLOBAL gtid_slave_pos=/w $scratch/position\" >\"$scratch/dump\"",
+                    self.dialect.verified(&self.authority)
+                ))
+                .line("wait \"$reader\"")
+                .line("[ -e \"$scratch/whole\" ] || { echo \"the copy of the primary's data broke off\" >&2; exit 1; }")
+                .line("position=$(sed -n \"s/^-- SET GLOBAL gtid_slave_pos='\\([0-9,-]*\\)';*$/\\1/p\" \"$scratch/position\" | tail -n 1)")
+                .line("[ -n \"$position\" ] || { echo \"the primary's copy does not say where it was taken\" >&2; exit 1; }")
+                .line(format!(
+                    "{client} -e \"RESET MASTER; SET GLOBAL gtid_slave_pos='$position'\""
+                )),
+            Dialect::Mysql => script
+                .line(format!("{client} -e 'STOP REPLICA' 2>/dev/null || :"))
+                .line("cloned=$(mktemp); trap 'rm -f \"$cloned\"' EXIT")
+                // The server ends the connection when it restarts with the copy; its own record says whether it has one.
+                .feed(
+                    format!(
+                        "SET GLOBAL super_read_only=OFF;\nSET GLOBAL clone_valid_donor_list={};\nCLONE INSTANCE FROM {}@{}:3306 IDENTIFIED BY {} REQUIRE SSL;\n",
+                        literal(&format!("{host}:3306")),
+                        literal(self.seed.0),
+                        literal(&host),
+                        literal(password.expose())
+                    ),
+                    &format!("{client} 2>\"$cloned\" || :"),
+                )
+                // Before its record is looked at: that may be of an earlier copy.
+                .line("if grep -qvE '^ERROR (2013|2006|3707)|^$|Warning' \"$cloned\"; then cat \"$cloned\" >&2; exit 1; fi")
+                .line("try=0")
+                .line(format!(
+                    "until [ \"$({client} -e 'SELECT state FROM performance_schema.clone_status WHERE binlog_file<>\"\"' 2>/dev/null)\" = Completed ]; do"
+                ))
+                .line("  try=$((try + 1))")
+                .line("  if [ \"$try\" -ge 300 ]; then cat \"$cloned\" >&2; echo \"the copy of the primary's data did not end well\" >&2; exit 1; fi")
+                .line("  systemctl is-active -q mysql.service || systemctl start mysql.service || :")
+                .line("  sleep 0.2")
+                .line("done"),
+        }
+    }
+}
+
+impl Resource for Replication {
+    fn id(&self) -> ResourceId {
+        ResourceId::new("replication", "source")
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        vec![self.dialect.probe()]
+    }
+
+    fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
+        let server = Server::new(self.dialect, seen.here);
+        if server.trouble().is_some() {
+            return Ok(None);
+        }
+        let empty = super::Observation::default();
+        let primary = Server::new(self.dialect, seen.all.get(&self.primary).unwrap_or(&empty));
+        let refuse = |what: String, help: &str| Err(Refusal { host: seen.host.clone(), what, help: help.into() });
+        let password = settled(seen, self.login.1)?;
+        let digest = recorded(seen, &Secret::new(format!("{} {}", self.address, password.expose())));
+        let half = server.record("seeding").is_some();
+
+        if server.is_running() && primary.is_running() && !half {
+            let errant = server.errant(&primary);
+            if !errant.is_empty() {
+                return refuse(
+                    format!("it has transactions that {} has not: {}", self.primary, errant.join(", ")),
+                    "save what is missing on the primary, then empty this server's data directory and run foobar again",
+                );
+            }
+        }
+        let told = server.record("source").and_then(|r| r.first()) == Some(&digest);
+        // A stopped server tells nothing; one that was told before follows again as soon as it starts.
+        if !server.is_running() && told && !half {
+            return Ok(None);
+        }
+        if !server.is_replica() || half {
+            let mut held: Vec<&str> = server.held().collect();
+            held.sort_unstable();
+            if !half && !held.is_empty() {
+                return refuse(
+                    format!(
+                        "it is declared a replica, holds data ({}) and does not replicate from {}",
+                        held.join(", "),
+                        self.primary
+                    ),
+                    "name it `mysql.primary` if its data shall stay, or drop these schemas by hand",
+                );
+            }
+            let change = self.change(password, &digest);
+            if !half && primary.is_fresh() {
+                let summary = format!("replicate from {}", self.primary);
+                return Ok(Some(Change::new(Action::Create, summary, change)));
+            }
+            let seed = settled(seen, self.seed.1)?;
+            let summary = format!("copy the data of {} and replicate from it", self.primary);
+            let new = Change::new(Action::Create, summary, self.copy(seed).then(&change));
+            return Ok(Some(if half { new.detail("an earlier copy was cut off") } else { new }));
+        }
+        let mut details: Vec<String> = self
+            .settings(&server)
+            .into_iter()
+            .filter(|(_, wanted, is)| wanted != is)
+            .map(|(what, wanted, is)| format!("{what}: {is} -> {wanted}"))
+            .collect();
+        if !told {
+            details.push("the password is not the one foobar set".into());
+        }
+        if !details.is_empty() {
+            let mut change =
+                Change::new(Action::Update, format!("replicate from {}", self.primary), self.change(password, &digest));
+            change.details = details;
+            return Ok(Some(change.impact(Impact::None)));
+        }
+        let stopped: Vec<String> = ["IO", "SQL"]
+            .iter()
+            .filter(|t| server.replica(&format!("Replica_{t}_Running")).is_none_or(|s| s == "No"))
+            .map(|t| {
+                let why = server.replica(&format!("Last_{t}_Error")).map(|e| format!(": {e}")).unwrap_or_default();
+                format!("its {t} thread is stopped{why}")
+            })
+            .collect();
+        if stopped.is_empty() {
+            return Ok(None);
+        }
+        let script = self.dialect.run("STOP REPLICA;\nSTART REPLICA;\n").then(&self.running());
+        let mut change = Change::new(Action::Update, "start replication", script);
+        change.details = stopped;
+        Ok(Some(change))
+    }
+}
