@@ -1,0 +1,135 @@
+//! End to end: the real program against real hosts of a lab, one lab a Debian release. `tests/run` runs it; by hand:
+//!
+//! ```text
+//! FOOBAR_E2E=1 cargo test --test e2e                            as root, on Debian
+//! FOOBAR_E2E=1 FOOBAR_E2E_SUITES=sid cargo test --test e2e -- drift
+//! FOOBAR_E2E=1 FOOBAR_E2E_KEEP=1 …                              leaves the hosts up to look at
+//! ```
+//!
+//! The cases of a suite share its hosts and run in order; each brings them to the state that it wants by itself, so one
+//! can be run alone.
+
+#[path = "e2e/browser.rs"]
+mod browser;
+#[path = "e2e/database.rs"]
+mod database;
+#[path = "e2e/drift.rs"]
+mod drift;
+#[path = "e2e/faults.rs"]
+mod faults;
+#[path = "e2e/first.rs"]
+mod first;
+#[path = "e2e/secrets.rs"]
+mod secrets;
+#[path = "e2e/webdriver.rs"]
+mod webdriver;
+#[path = "e2e/words.rs"]
+mod words;
+#[path = "e2e/world.rs"]
+mod world;
+
+use foobar::lab::Suite;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+    time::Instant,
+};
+use world::World;
+
+type Case = (&'static str, fn(&mut World));
+
+/// In the order that a user would meet them: nothing, a first apply, a second look, then what can go wrong.
+const CASES: &[Case] = &[
+    ("words::what_is_wrong_is_said_before_any_host_is_asked", words::what_is_wrong_is_said_before_any_host_is_asked),
+    ("first::a_plan_on_bare_hosts_changes_nothing", first::a_plan_on_bare_hosts_changes_nothing),
+    ("faults::apt_is_locked", faults::apt_is_locked),
+    (
+        "first::one_apply_brings_it_up_and_another_one_waits_outside",
+        first::one_apply_brings_it_up_and_another_one_waits_outside,
+    ),
+    ("first::a_second_plan_is_empty_and_everything_is_proved", first::a_second_plan_is_empty_and_everything_is_proved),
+    ("words::programs_get_json_and_nothing_else", words::programs_get_json_and_nothing_else),
+    ("browser::a_user_signs_the_guestbook", browser::a_user_signs_the_guestbook),
+    ("drift::what_was_changed_by_hand_is_named_and_mended", drift::what_was_changed_by_hand_is_named_and_mended),
+    ("drift::the_database_too", drift::the_database_too),
+    ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),
+    ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),
+    ("faults::the_way_to_a_host_is_barred", faults::the_way_to_a_host_is_barred),
+    ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),
+    ("faults::the_disk_is_full", faults::the_disk_is_full),
+    ("faults::a_host_is_down", faults::a_host_is_down),
+    ("secrets::none_was_seen_anywhere", secrets::none_was_seen_anywhere),
+];
+
+fn main() -> ExitCode {
+    let filters: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    if std::env::args().any(|a| a == "--list") {
+        // What a runner other than cargo could do with single cases is nothing: they share their hosts.
+        return ExitCode::SUCCESS;
+    }
+    let wanted: Vec<&Case> = CASES
+        .iter()
+        .filter(|(name, _)| filters.is_empty() || filters.iter().any(|f| name.contains(f.as_str())))
+        .collect();
+    if std::env::var("FOOBAR_E2E").as_deref() != Ok("1") {
+        println!("\nrunning 0 tests (end to end: tests/run runs them, on hosts that it makes)");
+        println!("\ntest result: ok. 0 passed; 0 failed; {} ignored\n", wanted.len());
+        return ExitCode::SUCCESS;
+    }
+    let suites = std::env::var("FOOBAR_E2E_SUITES").unwrap_or("trixie,sid".into());
+    let suites: Vec<Suite> =
+        suites.split(',').map(|s| s.parse().expect("FOOBAR_E2E_SUITES names Debian releases")).collect();
+    println!("\nrunning {} tests", wanted.len() * suites.len());
+    std::panic::set_hook(Box::new(|_| {}));
+    let begun = Instant::now();
+    let tallies: Vec<(usize, usize)> = std::thread::scope(|scope| {
+        let wanted = &wanted;
+        let started: Vec<_> = suites.iter().map(|suite| scope.spawn(move || run(*suite, wanted))).collect();
+        started.into_iter().map(|t| t.join().unwrap_or((0, 1))).collect()
+    });
+    let passed: usize = tallies.iter().map(|t| t.0).sum();
+    let failed: usize = tallies.iter().map(|t| t.1).sum();
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    let seconds = begun.elapsed().as_secs_f32();
+    println!("\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; finished in {seconds:.1}s\n");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
+
+/// Runs the cases of one suite on hosts of its own; says how many held and how many did not.
+fn run(suite: Suite, cases: &[&Case]) -> (usize, usize) {
+    let mut world = match catch_unwind(|| World::new(suite)) {
+        Ok(world) => world,
+        Err(panic) => {
+            println!("test {suite}::the_lab ... FAILED\n{}", indented(&words_of(&*panic)));
+            return (0, cases.len());
+        }
+    };
+    let (mut passed, mut failed) = (0, 0);
+    for (name, case) in cases {
+        let begun = Instant::now();
+        let ended = catch_unwind(AssertUnwindSafe(|| case(&mut world)));
+        let seconds = begun.elapsed().as_secs_f32();
+        match ended {
+            Ok(()) => {
+                passed += 1;
+                println!("test {suite}::{name} ... ok ({seconds:.1} s)");
+            }
+            Err(panic) => {
+                failed += 1;
+                println!("test {suite}::{name} ... FAILED ({seconds:.1} s)\n{}", indented(&words_of(&*panic)));
+                world.mend();
+            }
+        }
+    }
+    world.end();
+    (passed, failed)
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or("a panic without words".into())
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|l| format!("    {l}\n")).collect()
+}

@@ -1,0 +1,230 @@
+//! What somebody changed by hand on a host: the plan names exactly that, apply mends it, and then there is nothing left.
+
+use super::world::{HOSTS, Step, World, until};
+use std::{collections::BTreeMap, time::Duration};
+
+/// A change made by hand.
+struct Drift {
+    what: &'static str,
+    host: &'static str,
+    script: &'static str,
+    /// Resources that the plan must name, as the beginnings of their names.
+    named: &'static [&'static str],
+    /// Those that it may name besides, as a consequence.
+    also: &'static [&'static str],
+}
+
+const HAPROXY: &str = "service haproxy.service";
+const NGINX: &str = "service nginx.service";
+const APP: &str = "service foobar-app.service";
+
+const WEB: &[Drift] = &[
+    Drift {
+        what: "a configuration edited",
+        host: "lb-01",
+        script: "sed -i 's/timeout connect .*/timeout connect 77s/' /etc/haproxy/haproxy.cfg",
+        named: &["files haproxy"],
+        also: &[HAPROXY],
+    },
+    Drift {
+        what: "haproxy runs an older configuration than its file",
+        host: "lb-01",
+        script: "cd /etc/haproxy; cp -p haproxy.cfg /run/kept.cfg; sed -i 's/timeout connect .*/timeout connect 77s/' haproxy.cfg; \
+                 systemctl reload haproxy; cat /run/kept.cfg >haproxy.cfg",
+        named: &[HAPROXY],
+        also: &[],
+    },
+    Drift { what: "a service stopped", host: "web-01", script: "systemctl stop nginx", named: &[NGINX], also: &[] },
+    Drift {
+        what: "a service disabled",
+        host: "web-02",
+        script: "systemctl -q disable foobar-app 2>/dev/null",
+        named: &[APP],
+        also: &[],
+    },
+    Drift {
+        what: "the firewall's table taken away",
+        host: "web-02",
+        script: "nft delete table inet foobar",
+        named: &["firewall inet foobar"],
+        also: &[],
+    },
+    Drift {
+        what: "a rule added to the firewall by hand",
+        host: "lb-01",
+        script: "nft insert rule inet foobar input tcp dport 9999 accept",
+        named: &["firewall inet foobar"],
+        also: &[],
+    },
+    Drift {
+        what: "a file of secrets opened to all",
+        host: "web-01",
+        script: "chmod 644 /etc/foobar/app.env",
+        named: &["files app"],
+        also: &[APP],
+    },
+    Drift {
+        what: "a file removed",
+        host: "web-02",
+        script: "rm /etc/nginx/conf.d/foobar.conf",
+        named: &["files nginx"],
+        also: &[NGINX],
+    },
+];
+
+const DATABASE: &[Drift] = &[
+    Drift {
+        what: "the replica made writable",
+        host: "web-02",
+        script: "$SQL -e 'SET GLOBAL read_only = OFF'",
+        named: &[""],
+        also: &[""],
+    },
+    Drift {
+        what: "replication stopped",
+        host: "web-02",
+        script: "$SQL -e 'STOP REPLICA'",
+        named: &["replication"],
+        also: &[],
+    },
+    Drift {
+        what: "an account's password changed",
+        host: "web-01",
+        script: "u=$($SQL -NBe \"SELECT QUOTE(user), QUOTE(host) FROM mysql.user WHERE user = 'app_rw' LIMIT 1\" | tr '\\t' '@'); \
+                 $SQL -e \"ALTER USER $u IDENTIFIED BY 'somebody-elses-1'\"",
+        named: &["database"],
+        also: &[],
+    },
+    Drift {
+        what: "a right taken from an account",
+        host: "web-01",
+        script: "u=$($SQL -NBe \"SELECT QUOTE(user), QUOTE(host) FROM mysql.user WHERE user = 'app_ro' LIMIT 1\" | tr '\\t' '@'); \
+                 $SQL -e \"REVOKE SELECT ON foobar.* FROM $u\"",
+        named: &["database"],
+        also: &[],
+    },
+];
+
+/// Files, services and firewalls.
+pub fn what_was_changed_by_hand_is_named_and_mended(w: &mut World) {
+    all(w, WEB);
+}
+
+/// The database: what only runs, and stands in no file.
+pub fn the_database_too(w: &mut World) {
+    all(w, DATABASE);
+}
+
+fn all(w: &mut World, drifts: &[Drift]) {
+    w.converge();
+    // One shell for both: MySQL's own client, or MariaDB's.
+    let sql = if w.engine() == "mysql" { "mysql" } else { "mariadb" };
+    let mut wrong = Vec::new();
+    for drift in drifts {
+        w.on(drift.host, &drift.script.replace("$SQL", sql));
+        let steps = w.plan(&[]);
+        if let Some(why) = misnamed(drift, &steps) {
+            wrong.push(format!("{}: {why}\n{steps:#?}", drift.what));
+        }
+        let run = w.foobar(&["apply", "--yes"]);
+        if run.code != 0 {
+            wrong.push(format!("{}: not mended: {run}", drift.what));
+            w.mend();
+            w.converge();
+            continue;
+        }
+        let left = w.plan(&[]);
+        if !left.is_empty() {
+            wrong.push(format!("{}: still there after apply: {left:#?}", drift.what));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} drifts:\n{}", wrong.len(), drifts.len(), wrong.join("\n"));
+    w.foobar(&["verify"]).ends(0);
+}
+
+/// What is wrong with a plan that should name this drift and nothing else.
+fn misnamed(drift: &Drift, steps: &[Step]) -> Option<String> {
+    if let Some(other) = steps.iter().find(|s| s.host != drift.host) {
+        return Some(format!("{} is named, where nothing was changed", other.host));
+    }
+    let is = |step: &Step, names: &[&str]| names.iter().any(|n| step.resource.starts_with(n));
+    if let Some(missing) = drift.named.iter().find(|n| !steps.iter().any(|s| s.resource.starts_with(*n))) {
+        return Some(format!("no step of {missing:?} is planned"));
+    }
+    let strange = steps.iter().find(|s| !is(s, drift.named) && !is(s, drift.also))?;
+    Some(format!("{:?} is named too", strange.resource))
+}
+
+/// One word in the topology is one line in the plan and a reload, and requests go another way.
+pub fn another_algorithm_spreads_requests_another_way(w: &mut World) {
+    w.converge();
+    w.authority();
+    let even = spread(w, 12);
+    assert_eq!(even, [("web-01".into(), 6), ("web-02".into(), 6)].into(), "round-robin");
+
+    w.topology = w.original().replace("round-robin", "least-connections");
+    let steps = w.plan(&[]);
+    assert!(steps.iter().all(|s| s.host == "lb-01"), "{steps:#?}");
+    let files: Vec<&Step> = steps.iter().filter(|s| s.resource.starts_with("files")).collect();
+    assert_eq!(files.len(), 1, "{steps:#?}");
+    assert_eq!(changed(files[0]), ["- balance roundrobin", "+ balance leastconn"]);
+    let reload = steps.iter().find(|s| s.resource == HAPROXY).expect("a reload stands in the plan");
+    assert_eq!((reload.json["impact"].as_str(), steps.len()), (Some("reload"), 2), "{steps:#?}");
+    w.foobar(&["plan"]).ends(0).says(&["balance roundrobin", "balance leastconn", "impact: reload"]);
+    let before = workers(w);
+    w.apply(&[]);
+    w.is_converged();
+    assert_eq!(workers(w), before, "a reload keeps the master process");
+    w.foobar(&["verify"]).ends(0);
+
+    w.topology = w.original().replace("round-robin", "ip-hash");
+    w.apply(&[]);
+    let stuck = spread(w, 12);
+    assert_eq!(stuck.len(), 1, "one client is always sent to one server: {stuck:?}");
+    w.foobar(&["verify"]).ends(0);
+
+    w.converge();
+    assert_eq!(spread(w, 12).len(), 2);
+}
+
+/// How many of so many requests each web server answered, once both are in use again or may not be.
+fn spread(w: &World, requests: usize) -> BTreeMap<String, usize> {
+    let count = || {
+        let mut counts = BTreeMap::new();
+        for _ in 0..requests {
+            let answer: serde_json::Value = serde_json::from_str(&w.get("/healthz")).unwrap_or_default();
+            *counts.entry(answer["host"].as_str().unwrap_or("nobody").to_owned()).or_default() += 1;
+        }
+        counts
+    };
+    let mut seen = count();
+    // Health checks count a server in only after a reload has settled.
+    until(Duration::from_secs(10), || {
+        let again = count();
+        let settled = again == seen;
+        seen = again;
+        settled
+    });
+    assert!(seen.keys().all(|host| HOSTS.contains(&host.as_str())), "{seen:?}");
+    seen
+}
+
+/// The process that outlives reloads.
+fn workers(w: &World) -> String {
+    w.on("lb-01", "systemctl show --value -p MainPID haproxy")
+}
+
+/// Lines that differ in the one file of a step, without the one that holds the digest of all the others.
+fn changed(step: &Step) -> Vec<String> {
+    let diffs = step.json["diffs"].as_array().cloned().unwrap_or_default();
+    assert_eq!(diffs.len(), 1, "{step:#?}");
+    let lines = |key: &str| -> Vec<String> {
+        diffs[0][key].as_str().unwrap_or_default().lines().map(|l| l.trim().to_owned()).collect()
+    };
+    let (before, after) = (lines("before"), lines("after"));
+    let is_digest = |l: &&String| l.contains("/.foobar/generation");
+    let only = |of: &[String], other: &[String], sign: &str| -> Vec<String> {
+        of.iter().filter(|l| !other.contains(l)).filter(|l| !is_digest(l)).map(|l| format!("{sign} {l}")).collect()
+    };
+    [only(&before, &after, "-"), only(&after, &before, "+")].concat()
+}
