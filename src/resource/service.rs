@@ -197,8 +197,9 @@ impl Resource for Service {
         ));
         if !enabled {
             // Its package may have done it by now; doing it again takes sixty times as long as asking, where there is an init script.
-            script = script
-                .line(format!("[ \"$(systemctl is-enabled {unit} 2>/dev/null)\" = enabled ] || systemctl -q enable {unit}"));
+            script = script.line(format!(
+                "[ \"$(systemctl is-enabled {unit} 2>/dev/null)\" = enabled ] || systemctl -q enable {unit}"
+            ));
         }
         let blame = format!("{{ journalctl -q -n 15 -o cat --no-pager -u {unit} >&2; exit 1; }}");
         script = match act {
