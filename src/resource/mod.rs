@@ -15,6 +15,7 @@ pub mod replication;
 pub mod ruleset;
 pub mod service;
 pub mod stored;
+pub mod system;
 #[cfg(test)]
 mod tests;
 

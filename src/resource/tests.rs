@@ -240,3 +240,15 @@ fn the_firewall_is_judged_by_its_file_its_live_table_and_the_next_boot_and_keeps
     let other_port = Case::new(&[(&LOGIN, "login\t203.0.113.7\t2222")]).diff(&rules(&[])).unwrap().unwrap();
     assert!(other_port.diffs[0].after.as_deref().unwrap().contains("ip saddr 203.0.113.7 tcp dport 2222 accept"));
 }
+
+#[test]
+fn a_package_that_a_release_has_not_is_refused_before_anything_is_touched() {
+    let offered = system::Offered { package: "mysql-server", releases: &["sid"], help: "write engine: mariadb" };
+    let on = |release: &str, packages: &str| {
+        let system = format!("system\tdebian\t{release}\tDebian ({release})");
+        Case::new(&[(&system::FACTS, &system), (&PACKAGES, packages)]).summary(&offered)
+    };
+    assert_eq!(on("trixie", ""), "refused: Debian (trixie) has no package mysql-server");
+    assert_eq!(on("trixie", "mysql-server\tinstalled\t9.7"), "nothing");
+    assert_eq!(on("sid", ""), "nothing");
+}

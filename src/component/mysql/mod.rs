@@ -29,6 +29,7 @@ use crate::{
         files::{File, Files},
         replication::Replication,
         service::{Input, Service},
+        system::Offered,
     },
 };
 use serde::Serialize;
@@ -185,6 +186,10 @@ fn logins(site: &Site, mysql: &spec::Mysql) -> Vec<Login> {
 impl Mysql {
     /// The configuration and the running server of one host; the answer names the latter.
     fn server(site: &Site, mysql: &spec::Mysql, host: &HostName, desired: &mut Desired) -> Result<Key, TemplateError> {
+        if mysql.engine == Engine::Mysql {
+            let help = "write `engine: mariadb`, or run the database on sid, the release that has MySQL itself";
+            desired.want(host, Offered { package: "mysql-server", releases: &["forky", "sid"], help }, []);
+        }
         let address = site.address(host);
         let leaf = format!("db-{host}");
         desired.secret(
