@@ -129,10 +129,10 @@ impl Service {
         let changed = |path: &str| seen.here.get(&CHANGED, path).and_then(|f| nanoseconds(f.first()?));
         if let Some(recorded) = recorded {
             let proved = changed(&self.record());
-            // One that is gone now and put back by this plan will be newer, and nobody knows what was read meanwhile.
-            let touched = |input: &Input| {
-                let newer = changed(&input.path).zip(proved).is_some_and(|(changed, proved)| changed > proved);
-                newer || seen.is_changing(&input.from)
+            let touched = |input: &Input| match changed(&input.path) {
+                Some(changed) => proved.is_some_and(|proved| changed > proved),
+                // One that is gone now and put back by this plan will be newer, and nobody knows what was read meanwhile.
+                None => seen.is_changing(&input.from),
             };
             return recorded != digest || inputs.iter().any(touched);
         }
