@@ -22,7 +22,7 @@ pub enum Dialect {
 pub static DATABASE: Collector = Collector {
     name: "database",
     body: r#"
-client=$1 extra= more=
+client=$1 extra= more=--skip-ssl
 [ "$client" = mariadb ] || more=--loose-commands extra="SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
 SELECT 'clone' AS k, state FROM performance_schema.clone_status;"
 (cd /var/lib/foobar/database 2>/dev/null && for f in *; do
@@ -77,7 +77,8 @@ impl Dialect {
     /// The client as root through the server's socket, whatever option files say; a word list for sh. It reads SQL.
     pub fn client(self) -> String {
         // MySQL 9 takes no `\\G` unless told so; older ones do not know the word.
-        let more = if self == Self::Mysql { " --loose-commands" } else { "" };
+        // MariaDB's would encrypt its way through the socket too, which nobody can listen to: 20 ms of each run.
+        let more = if self == Self::Mysql { " --loose-commands" } else { " --skip-ssl" };
         format!("{} --no-defaults -u root --socket=/run/mysqld/mysqld.sock{more} -N -B", self.program())
     }
 
