@@ -2,8 +2,9 @@
 
 use super::{
     database::{CANARY, Database, Login, recorded},
+    db_directory::DataDirectory,
     db_role::{Acknowledged, Writable},
-    dialect::{DATABASE, Dialect},
+    dialect::{DATABASE, Dialect, Server},
     replication::Replication,
     service::Service,
     *,
@@ -113,7 +114,8 @@ impl Pair {
             logins: LOGINS.iter().map(login).collect(),
         };
         let wait = Acknowledged { dialect: self.dialect, unit: unit(), on: true };
-        let all: [(usize, Box<dyn Resource>); 5] = [
+        let all: [(usize, Box<dyn Resource>); 6] = [
+            (1, Box::new(DataDirectory { dialect: self.dialect })),
             (1, Box::new(role(1))),
             (0, Box::new(role(0))),
             (0, Box::new(objects)),
@@ -231,28 +233,137 @@ fn nobodys_data_is_taken_away() {
         alone,
         &["refused: it is declared a replica, holds data (foo_bar, foobar_verify) and does not replicate from db-01"],
     );
-    let swapped = |n: usize, t: String| if n == 0 { t + "replica\tSource_Host\t10.0.0.9\n" } else { t };
-    each(swapped, &["refused: it is declared the primary, and replicates from 10.0.0.9"]);
     let silent = |n: usize, t: String| if n == 1 { without(t, "state") + "error\tERROR 1045\n" } else { t };
     each(silent, &["refused: the database server does not answer root through its socket: ERROR 1045"]);
-    let errant = |n: usize, t: String| match n {
-        1 => t
-            .replace("gtid_executed\t", "gtid_executed\tffffffff-0000-0000-0000-000000000001:1-3,\\n")
-            .lines()
-            .map(|l| {
-                if l.starts_with("gtid_binlog_pos") {
-                    "gtid_binlog_pos\t0-77-999999999\n".into()
-                } else {
-                    format!("{l}\n")
-                }
-            })
-            .collect::<String>(),
+}
+
+#[test]
+fn a_change_of_the_file_moves_no_primary_and_advises_nothing_about_its_data() {
+    let swapped = |n: usize, t: String| if n == 0 { t + "replica\tSource_Host\t10.0.0.9\n" } else { t };
+    each(
+        swapped,
+        &[
+            "refused: it is declared the primary, and replicates from 10.0.0.9",
+            "refused: it is declared a replica of db-01, which itself replicates from 10.0.0.9",
+        ],
+    );
+}
+
+#[test]
+fn an_empty_primary_never_opens_over_a_replica_with_data() {
+    for empty in ["state\tabsent\n", "state\tstopped\ndirectory\tempty\n"] {
+        for (at, _) in RECORDED.iter().enumerate() {
+            let plan = Pair::new(at, |n, t| if n == 0 { empty.into() } else { t }).plan();
+            let want = "refused: it holds data (foo_bar, foobar_verify), and db-01, its declared primary, holds none";
+            assert!(plan.contains(&want.to_owned()), "{plan:?}");
+        }
+    }
+    // One that is stopped, and holds the same.
+    let stopped = |n: usize, t: String| if n == 0 { "state\tstopped\nschema\tfoo_bar\t3\n".into() } else { t };
+    let plan = Pair::new(0, stopped).plan();
+    assert!(!plan.iter().any(|l| l.starts_with("refused")), "{plan:?}");
+}
+
+#[test]
+fn an_empty_data_directory_is_made_anew_and_filled_again() {
+    let empty = |n: usize, t: String| match n {
+        1 => {
+            without(t, "").lines().filter(|l| l.starts_with("record")).map(|l| format!("{l}\n")).collect::<String>()
+                + "state\tstopped\ndirectory\tempty\n"
+        }
         _ => t,
     };
-    let errant = |n: usize, t: String| {
-        if n == 1 && t.contains("gtid_binlog_pos") { set(errant(n, t), "server_id", "77") } else { errant(n, t) }
-    };
-    for (at, gtid) in [(0, "0-77-999999999"), (1, "ffffffff-0000-0000-0000-000000000001:1-3")] {
-        assert_eq!(Pair::new(at, errant).plan(), [format!("refused: it has transactions that db-01 has not: {gtid}")]);
+    each(
+        empty,
+        &[
+            "make an empty data directory: /var/lib/mysql holds nothing",
+            "copy the data of db-01 and replicate from it: ",
+        ],
+    );
+    let half = |n: usize, t: String| if n == 1 { "state\tstopped\nrecord\tmaking\tmaking\t\n".into() } else { t };
+    each(
+        half,
+        &[
+            "make an empty data directory: an earlier attempt was cut off",
+            "copy the data of db-01 and replicate from it: ",
+        ],
+    );
+    // One that cannot be judged, and one that holds something, are left alone.
+    for kept in ["state\tabsent\n", "state\tstopped\nschema\tfoo_bar\t1\n", "state\trunning\ndirectory\tempty\n"] {
+        let mut seen = Observation::default();
+        seen.add(DATABASE.name, kept);
+        assert!(!Server::new(Dialect::Mariadb, &seen).is_blank(), "{kept}");
     }
+}
+
+#[test]
+fn two_servers_with_one_identity_are_refused() {
+    let uuid = |t: &str| t.lines().find_map(|l| l.strip_prefix("server_uuid\t").map(str::to_owned)).unwrap();
+    let copied = uuid(RECORDED[1].1);
+    let plan = Pair::new(1, |_, t| set(t, "server_uuid", &copied)).plan();
+    assert_eq!(plan, ["refused: its server_uuid is that of db-01: one is a copy of the other's disk"]);
+}
+
+/// What a replica has that its primary has not, from the positions of both.
+fn errant(dialect: Dialect, mine: &str, theirs: &str) -> Vec<String> {
+    let [mine, theirs] = [mine, theirs].map(|text| {
+        let mut seen = Observation::default();
+        seen.add(DATABASE.name, text);
+        seen
+    });
+    Server::new(dialect, &mine).errant(&Server::new(dialect, &theirs))
+}
+
+#[test]
+fn errant_transactions_are_told_from_those_on_their_way() {
+    let primary = "server_id\t1\ngtid_binlog_pos\t0-1-39\ngtid_binlog_state\t0-1-39\ngtid_slave_pos\t\n";
+    let replica =
+        |state: &str, applied: &str| format!("server_id\t2\ngtid_binlog_state\t{state}\ngtid_slave_pos\t{applied}\n");
+    for (state, applied, want) in [
+        ("0-1-39", "0-1-39", None),
+        // The primary was asked first.
+        ("0-1-44", "0-1-44", None),
+        // As a real pair answered: the primary has gone past the number since.
+        ("0-1-34,0-2-36", "0-1-34", Some("0-2-36")),
+        ("0-1-39,0-2-40", "0-1-39", Some("0-2-40")),
+        // In a domain of its own.
+        ("0-1-39,7-2-1", "0-1-39", Some("7-2-1")),
+        // From another source than this primary.
+        ("0-9-100", "0-9-100", Some("0-9-100")),
+        // It was a primary once, and all of that is on the new one or behind it.
+        ("0-1-39,0-2-20", "0-1-39", None),
+        // Seeded: no state of its own.
+        ("", "0-1-39", None),
+    ] {
+        assert_eq!(
+            errant(Dialect::Mariadb, &replica(state, applied), primary),
+            want.into_iter().collect::<Vec<_>>(),
+            "{state}"
+        );
+    }
+    let [p, r, x] = [
+        "aaaaaaaa-0000-0000-0000-000000000001",
+        "bbbbbbbb-0000-0000-0000-000000000002",
+        "cccccccc-0000-0000-0000-000000000003",
+    ];
+    let primary = format!("server_uuid\t{p}\ngtid_executed\t{p}:1-39,\\n{r}:1-5,\\n{x}:1-3:5-9\n");
+    for (mine, want) in [
+        (format!("{p}:1-41"), vec![]),
+        (format!("{p}:1-41,\\n{r}:1-5"), vec![]),
+        (format!("{p}:1-39,\\n{r}:1-6"), vec![format!("{r}:1-6")]),
+        (format!("{p}:1-39,\\n{x}:4"), vec![format!("{x}:4-4")]),
+        (format!("{p}:1-39:tag:1-2"), vec![]),
+    ] {
+        assert_eq!(
+            errant(Dialect::Mysql, &format!("server_uuid\t{r}\ngtid_executed\t{mine}\n"), &primary),
+            want,
+            "{mine}"
+        );
+    }
+    let refused = |at: usize, key: &str, value: &str, gtid: &str| {
+        let plan = Pair::new(at, |n, t| if n == 1 { set(t, key, value) } else { t }).plan();
+        assert_eq!(plan, [format!("refused: it has transactions that db-01 has not: {gtid}")]);
+    };
+    refused(0, "gtid_binlog_state", "0-172853024-999999", "0-172853024-999999");
+    refused(1, "gtid_executed", &format!("{x}:1-3"), &format!("{x}:1-3"));
 }

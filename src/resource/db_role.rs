@@ -67,7 +67,7 @@ impl Resource for Writable {
         if let Some(source) = server.replica("Source_Host") {
             return refuse(
                 format!("it is declared the primary, and replicates from {source}"),
-                "name that server as `mysql.primary`, or stop the replication here by hand if it shall be the primary",
+                "a change of the file moves no primary: name the server that takes the writes; where that one is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here first",
             );
         }
         if !lost && !closed {

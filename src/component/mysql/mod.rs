@@ -24,6 +24,7 @@ use crate::{
     resource::{
         Impact, Key, Resource,
         database::{CANARY, Database, Login},
+        db_directory::DataDirectory,
         db_role::{Acknowledged, Writable},
         dialect::Dialect,
         files::{File, Files},
@@ -219,7 +220,8 @@ impl Mysql {
         service.reload = Some(Script::new().line(format!("{} -e '{reload}'", dialect(mysql).client())));
         service.proof = Some(proof(mysql));
         service.restart_impact = if *host == mysql.primary { Impact::WriteOutage } else { Impact::ConnectionDrop };
-        Ok(desired.want(host, service, [files]))
+        let directory = desired.want(host, DataDirectory { dialect: dialect(mysql) }, [files.clone()]);
+        Ok(desired.want(host, service, [files, directory]))
     }
 
     fn secrets(site: &Site, mysql: &spec::Mysql, desired: &mut Desired) {
