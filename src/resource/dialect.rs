@@ -23,8 +23,13 @@ pub static DATABASE: Collector = Collector {
     name: "database",
     body: r#"
 client=$1 extra= more=
-[ "$client" = mariadb ] || more=--loose-commands extra="SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
+if [ "$client" = mariadb ]; then
+  extra="SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, '' AS l, CONCAT(@q,REPLACE(role,@q,CONCAT(@q,@q)),@q), 'NO' FROM mysql.roles_mapping WHERE host='%';"
+else
+  more=--loose-commands extra="SELECT 'grant' AS k, CONCAT(QUOTE(to_user),'@',QUOTE(to_host)) AS g, '' AS l, CONCAT(QUOTE(from_user),'@',QUOTE(from_host)), 'NO' FROM mysql.role_edges WHERE to_host='%';
+SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
 SELECT 'clone' AS k, state FROM performance_schema.clone_status;"
+fi
 (cd /var/lib/foobar/database 2>/dev/null && for f in *; do
   case $f in '*' | *.new) continue ;; esac
   a= b=; read -r a b <"$f"; printf 'record\t%s\t%s\t%s\n' "$f" "$a" "$b"
@@ -44,8 +49,12 @@ SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_s
 SELECT 'schema' AS k, schema_name, (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=schema_name) AS n FROM information_schema.schemata WHERE schema_name NOT IN ('mysql','information_schema','performance_schema','sys');
 SELECT 'account' AS k, user, ssl_type, SHA2(authentication_string,256) FROM mysql.user WHERE host='%';
 SELECT 'grant' AS k, grantee, '*.*' AS l, privilege_type, is_grantable FROM information_schema.user_privileges WHERE grantee LIKE '%@\'\%\'' AND privilege_type<>'USAGE';
-SELECT 'grant' AS k, grantee, CONCAT(CHAR(96),REPLACE(table_schema,CHAR(96),REPEAT(CHAR(96),2)),CHAR(96),'.*') AS l, privilege_type, is_grantable FROM information_schema.schema_privileges WHERE grantee LIKE '%@\'\%\'';
-SELECT 'grant' AS k, grantee, CONCAT(CHAR(96),table_schema,CHAR(96),'.',CHAR(96),table_name,CHAR(96)) AS l, privilege_type, is_grantable FROM information_schema.table_privileges WHERE grantee LIKE '%@\'\%\'';
+SET @q=CHAR(96 USING utf8mb4);
+SELECT 'grant' AS k, grantee, CONCAT(@q,REPLACE(table_schema,@q,CONCAT(@q,@q)),@q,'.*') AS l, privilege_type, is_grantable FROM information_schema.schema_privileges WHERE grantee LIKE '%@\'\%\'';
+SELECT 'grant' AS k, grantee, CONCAT(@q,REPLACE(table_schema,@q,CONCAT(@q,@q)),@q,'.',@q,REPLACE(table_name,@q,CONCAT(@q,@q)),@q) AS l, privilege_type, is_grantable FROM information_schema.table_privileges WHERE grantee LIKE '%@\'\%\'';
+SELECT 'grant' AS k, grantee, CONCAT(@q,REPLACE(table_schema,@q,CONCAT(@q,@q)),@q,'.',@q,REPLACE(table_name,@q,CONCAT(@q,@q)),@q) AS l, CONCAT(privilege_type,' (',@q,REPLACE(column_name,@q,CONCAT(@q,@q)),@q,')'), is_grantable FROM information_schema.column_privileges WHERE grantee LIKE '%@\'\%\'';
+SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, CONCAT(routine_type,' ',@q,REPLACE(db,@q,CONCAT(@q,@q)),@q,'.',@q,REPLACE(routine_name,@q,CONCAT(@q,@q)),@q) AS l, UPPER(REPLACE(proc_priv,'Grant','Grant Option')), 'NO' FROM mysql.procs_priv WHERE host='%';
+SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, CONCAT(QUOTE(proxied_user),'@',QUOTE(proxied_host)) AS l, 'PROXY', 'NO' FROM mysql.proxies_priv WHERE host='%';
 SELECT 'table' AS k, table_schema, table_name FROM information_schema.tables WHERE table_schema='foobar_verify';
 $extra
 SHOW REPLICA STATUS\\G
