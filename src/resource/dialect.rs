@@ -44,7 +44,7 @@ held() {
 }
 command -v "$client" >/dev/null || { printf 'state\tabsent\n'; held; return 0; }
 said=$("$client" --no-defaults -u root --socket=/run/mysqld/mysqld.sock --connect-timeout=5 $more -B 2>&1 <<SQL
-SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','gtid_executed','gtid_binlog_pos','gtid_binlog_state','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled');
+SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','offline_mode','gtid_executed','gtid_binlog_pos','gtid_binlog_state','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled','rpl_semi_sync_slave_enabled','rpl_semi_sync_replica_enabled');
 SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients','Slave_heartbeat_period');
 SELECT 'schema' AS k, schema_name, (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=schema_name) AS n FROM information_schema.schemata WHERE schema_name NOT IN ('mysql','information_schema','performance_schema','sys');
 SELECT 'account' AS k, user, ssl_type, SHA2(authentication_string,256) FROM mysql.user WHERE host='%';
@@ -114,6 +114,14 @@ impl Dialect {
         match self {
             Self::Mariadb => "rpl_semi_sync_master_enabled",
             Self::Mysql => "rpl_semi_sync_source_enabled",
+        }
+    }
+
+    /// The variable that makes a replica give its word.
+    pub fn semi_sync_replica(self) -> &'static str {
+        match self {
+            Self::Mariadb => "rpl_semi_sync_slave_enabled",
+            Self::Mysql => "rpl_semi_sync_replica_enabled",
         }
     }
 

@@ -8,6 +8,8 @@ mod database_tests;
 pub mod db_directory;
 pub mod db_role;
 pub mod dialect;
+#[cfg(test)]
+mod dialect_tests;
 pub mod files;
 pub mod migration;
 pub mod packages;

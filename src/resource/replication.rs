@@ -5,6 +5,7 @@ use super::{
     Action, Change, Impact, Observation, Probe, Refusal, Resource, ResourceId, Seen,
     database::{recorded, settled},
     dialect::{Dialect, RECORDS, Server, literal},
+    service::Service,
 };
 use crate::base::{
     name::HostName,
@@ -31,6 +32,10 @@ pub struct Replication {
     pub seed: Credentials,
     /// The authority that the primary's certificate is verified with.
     pub authority: String,
+    /// Its unit.
+    pub unit: String,
+    /// Whether it tells its primary that it has received each write.
+    pub acknowledges: bool,
 }
 
 // Both threads, or the server's own words about why not.
@@ -263,12 +268,27 @@ impl Resource for Replication {
                 format!("its {t} thread is stopped{why}")
             })
             .collect();
-        if stopped.is_empty() {
+        // Its file says so, and what was said at run time since; a restart forgets the latter.
+        let variable = self.dialect.semi_sync_replica();
+        let lost = seen.is_restarting(&Service::key(&self.unit));
+        let deaf = !lost && server.value(variable).is_some() && server.is_on(variable) != self.acknowledges;
+        if stopped.is_empty() && !deaf {
             return Ok(None);
         }
-        let script = self.dialect.run("STOP REPLICA;\nSTART REPLICA;\n").then(&self.running());
-        let mut change = Change::new(Action::Update, "start replication", script);
+        // The variable counts from the next connection on.
+        let set = match (deaf, self.acknowledges) {
+            (false, _) => String::new(),
+            (_, true) => format!("SET GLOBAL {variable}=ON;\n"),
+            (_, false) => format!("SET GLOBAL {variable}=OFF;\n"),
+        };
+        let script = self.dialect.run(&format!("{set}STOP REPLICA;\nSTART REPLICA;\n")).then(&self.running());
+        let summary = if stopped.is_empty() { "restart replication" } else { "start replication" };
+        let mut change = Change::new(Action::Update, summary, script);
         change.details = stopped;
+        if deaf {
+            let what = if self.acknowledges { "does not acknowledge writes" } else { "acknowledges writes" };
+            change.details.push(format!("it {what}: {variable} was changed at run time"));
+        }
         Ok(Some(change))
     }
 }

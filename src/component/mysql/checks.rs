@@ -28,7 +28,7 @@ pub fn all(site: &Site) -> Vec<Check> {
         checks.push(Check::unit(NAME, host, unit(mysql)));
         checks.extend([closed_at_boot(mysql, host), plaintext(site, mysql, host)]);
         if *host == mysql.primary {
-            checks.push(writable(mysql, host));
+            checks.extend([writable(mysql, host), apart(site, mysql, host)]);
             if semi_sync(mysql) {
                 checks.push(acknowledged(mysql, host));
             }
@@ -75,6 +75,24 @@ fn writable(mysql: &Mysql, host: &HostName) -> Check {
         "0" => Verdict::Pass("read_only is off".into()),
         "1" => Verdict::Fail("it is read-only: run foobar apply".into()),
         _ => Verdict::Error(complaint(answer)),
+    })
+}
+
+/// Two servers with one id cut each other's replication off, or skip each other's writes.
+fn apart(site: &Site, mysql: &Mysql, host: &HostName) -> Check {
+    let ask = "SELECT CONCAT('id ', @@GLOBAL.server_id)";
+    let mut script = opened(mysql);
+    for server in mysql.hosts() {
+        script = script.line(through(site, mysql, "visit", server, &verified(mysql))).line(format!("visit \"{ask}\""));
+    }
+    let servers = mysql.hosts().count();
+    Check::new(NAME, host, "every database server has an id of its own", script, move |answer| {
+        let ids: Vec<&str> = answer.stdout.lines().filter_map(|l| l.strip_prefix("id ")).collect();
+        let different: std::collections::BTreeSet<&&str> = ids.iter().collect();
+        match ids.len() == servers {
+            true => Verdict::when(different.len() == servers, ids.join(", ")),
+            false => Verdict::Error(complaint(answer)),
+        }
     })
 }
 
