@@ -4,6 +4,7 @@
 //! FOOBAR_E2E=1 cargo test --test e2e                            as root, on Debian
 //! FOOBAR_E2E=1 FOOBAR_E2E_SUITES=sid cargo test --test e2e -- drift
 //! FOOBAR_E2E=1 FOOBAR_E2E_KEEP=1 …                              leaves the hosts up to look at
+//! FOOBAR_E2E=1 FOOBAR_E2E_VERBOSE=1 …                           says each run of the program
 //! ```
 //!
 //! The cases of a suite share its hosts and run in order; each brings them to the state that it wants by itself, so one

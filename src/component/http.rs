@@ -40,7 +40,7 @@ pub fn wait_for(at: SocketAddr, path: &str, host: &str, body: Option<&str>, tent
     getter()
         .line("tries=0")
         .line(format!(
-            "until answer=$(get {ip} {port} {} {} | tr -d '\\r') && case $answer in 'HTTP/1.1 200 '*) {hit} ;; *) false ;; esac; do",
+            "until answer=$(get {ip} {port} {} {} | tr -d '\\r') && case $answer in 'HTTP/1.'[01]' 200 '*) {hit} ;; *) false ;; esac; do",
             quote(path),
             quote(host)
         ))

@@ -4,7 +4,7 @@
 use super::{spec::*, testing, *};
 use crate::{
     base::secret::{Secrets, place},
-    resource::{Observation, Seen},
+    resource::{Observation, Seen, system::FACTS},
 };
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,9 @@ fn files(site: &Site, host: &str) -> BTreeMap<String, String> {
             secrets.insert(format!("{}{suffix}", spec.name), Secret::new("…"));
         }
     }
-    let (here, all) = (Observation::default(), BTreeMap::new());
+    // A release that has every package.
+    let (mut here, all) = (Observation::default(), BTreeMap::new());
+    here.add(FACTS.name, "system\tdebian\tsid\tDebian GNU/Linux sid");
     let mut files = BTreeMap::new();
     for wanted in desired.wanted.iter().filter(|w| w.host.as_str() == host) {
         let changing = BTreeMap::new();

@@ -39,6 +39,9 @@ pub async fn verify(transport: &impl Transport, checks: &[Check], events: &Event
         for n in all {
             let check = &checks[n];
             let verdict = match (answers.get(&n), &error) {
+                (Some(answer), _) if answer.status == TOOK_TOO_LONG => {
+                    Verdict::Error(format!("it was ended after {LONGEST} s without an answer"))
+                }
                 (Some(answer), _) => (check.judge)(answer),
                 (None, Some(error)) => Verdict::Error(error.what.clone()),
                 (None, None) => Verdict::Error("the host gave no answer to it".into()),
@@ -64,16 +67,21 @@ pub async fn verify(transport: &impl Transport, checks: &[Check], events: &Event
     outcome
 }
 
-/// All checks of a host, each in a subshell in the background; the answers are framed by length once all have ended.
+/// Seconds that one check may take: longer than any timeout within one, so that a host that is gone holds nobody up.
+const LONGEST: u32 = 20;
+
+/// Exit status of a check that was ended for that: killed, since 124 may be the word of a `timeout` within it.
+const TOOK_TOO_LONG: i32 = 137;
+
+/// All checks of a host, each in a shell of its own in the background; the answers are framed by length once all have ended.
 fn script(checks: &[(usize, &Check)]) -> Script {
     let mut script = Script::new()
         .line("export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; umask 077; cd /")
         .line("tmp=$(mktemp -d /run/foobar.XXXXXX) || exit 74; trap 'rm -rf \"$tmp\"' EXIT");
     for (n, check) in checks {
         script = script
-            .line("{ (")
-            .then(&check.script)
-            .line(format!(") </dev/null >\"$tmp/{n}\" 2>/dev/null; echo $? >\"$tmp/{n}.rc\"; }} &"));
+            .feed(check.script.text(), &format!("cat >\"$tmp/{n}.sh\""))
+            .line(format!("{{ timeout -s KILL {LONGEST} sh \"$tmp/{n}.sh\" </dev/null >\"$tmp/{n}\" 2>/dev/null; echo $? >\"$tmp/{n}.rc\"; }} &"));
     }
     script = script.line("wait");
     for (n, _) in checks {

@@ -1,14 +1,14 @@
 //! The plan: what differs, in the order it is to be done. Every decision falls here; carrying a plan out leaves nothing to
 //! choose.
 
-use super::{Plan, Step, StepId, desired::FINGERPRINT_KEY, observe::FACTS};
+use super::{Plan, Step, StepId, desired::FINGERPRINT_KEY};
 use crate::{
     base::{
         name::{DomainName, HostName},
         secret::Secrets,
     },
     component::Desired,
-    resource::{Key, Observation, Refusal, Seen},
+    resource::{Key, Observation, Refusal, Seen, system::FACTS},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

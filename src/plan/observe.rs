@@ -2,21 +2,9 @@
 
 use crate::{
     base::script::{Script, quote},
-    resource::{Collector, Observation, Probe, Wanted, ruleset::LOGIN},
+    resource::{Collector, Observation, Probe, Wanted, ruleset::LOGIN, system::FACTS},
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What every host is asked whatever it shall have: which system it is, and whether there is room to write.
-pub static FACTS: Collector = Collector {
-    name: "facts",
-    body: r#"
-[ -r /etc/os-release ] && . /etc/os-release
-printf 'system\t%s\t%s\t%s\n' "${ID:-unknown}" "${VERSION_CODENAME:-}" "${PRETTY_NAME:-an unknown system}"
-[ -d /run/systemd/system ] && printf 'init\tsystemd\n'
-while read -r a b _; do case $a in btime) printf 'boot\t%s\n' "$b" ;; esac; done </proc/stat
-df -Pk /var/lib /etc | while read -r _ _ _ free _ at; do case $free in *[!0-9]*) ;; *) printf 'free\t%s\t%s\n' "$free" "$at" ;; esac; done
-:"#,
-};
 
 /// The script that asks one host everything the plan wants to know: every collector once, with all its probes' words.
 /// Its reply is framed by length, so that nothing a host holds can be taken for a frame, and ends in a line of its own,

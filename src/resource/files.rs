@@ -203,8 +203,8 @@ impl Files {
                 }
                 Body::Absent => format!("  rm -f -- \"$1\"{path} || return 1\n"),
                 Body::Text(_) => format!(
-                    "  mkdir -p -- \"$1\"{parent} && new=\"$1\"{path}.foobar-new && cp -- \"$stage/{n}\" \"$new\" && chown {owner} \"$new\" \\\n    \
-                     && chmod {mode:04o} \"$new\" && sync -- \"$new\" && mv -f -- \"$new\" \"$1\"{path} || return 1\n"
+                    "  new=\"$1\"{path}.foobar-new && mkdir -p -- \"$1\"{parent} && cp -- \"$stage/{n}\" \"$new\" && chown {owner} \"$new\" \\\n    \
+                     && chmod {mode:04o} \"$new\" && sync -- \"$new\" && mv -f -- \"$new\" \"$1\"{path} || {{ rm -f -- \"$new\"; return 1; }}\n"
                 ),
             });
         }

@@ -18,6 +18,7 @@ pub mod replication;
 pub mod ruleset;
 pub mod service;
 pub mod stored;
+pub mod system;
 #[cfg(test)]
 mod tests;
 

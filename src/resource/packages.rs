@@ -55,7 +55,10 @@ get() {
 }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"; if grep -qs "^# foobar:" "$policy"; then rm -f "$policy"; fi' EXIT
-[ -n "$(find /var/lib/apt/lists -maxdepth 1 -name '*Packages*' -mmin -1440 2>/dev/null | head -n 1)" ] || update
+# A list may carry the time its archive gives it, long before it was fetched; the directories carry the update's own.
+lists=/var/lib/apt/lists
+[ -n "$(find "$lists" -maxdepth 1 -name '*Packages*' 2>/dev/null | head -n 1)" ] &&
+  [ -n "$(find "$lists" "$lists/partial" -maxdepth 0 -mmin -1440 2>/dev/null)" ] || update
 get "$@" && exit 0
 if grep -q 'dpkg was interrupted' "$scratch/apt"; then dpkg --force-confold --configure -a >&2 && get "$@" && exit 0; fi
 if grep -qE 'Unable to (locate|fetch)|no installation candidate|404 +Not Found' "$scratch/apt"; then update && get "$@" && exit 0; fi

@@ -21,7 +21,8 @@ sum=$(sha256sum 2>/dev/null <"$file") && printf 'file\t%s\n' "${sum%% *}"
 live=$(nft -s list table inet foobar 2>/dev/null) && { sum=$(printf '%s\n' "$live" | sha256sum); printf 'live\t%s\n' "${sum%% *}"; }
 [ -r /var/lib/foobar/firewall.loaded ] && { read -r a b </var/lib/foobar/firewall.loaded; printf 'loaded\t%s\t%s\n' "$a" "$b"; }
 [ -r "$file" ] && printf 'body\t%s\n' "$(base64 -w 0 "$file")"
-systemctl -q is-enabled foobar-firewall.service 2>/dev/null && printf 'enabled\tyes\n'
+unit=/etc/systemd/system/foobar-firewall.service
+[ -f "$unit" ] && [ -L "${unit%/*}/sysinit.target.wants/${unit##*/}" ] && printf 'enabled\tyes\n'
 :"#,
 };
 

@@ -33,8 +33,17 @@ systemctl show --timestamp=unix -p Id,LoadState,ActiveState,UnitFileState,Invoca
 :"#,
 };
 
-/// When each path was last changed, seconds since the epoch.
-pub static CHANGED: Collector = Collector { name: "changed", body: "stat -c '%n	%Z' -- \"$@\" 2>/dev/null\n:" };
+/// When each path was last changed: seconds since the epoch, to the nanosecond, since much happens within one second.
+pub static CHANGED: Collector = Collector { name: "changed", body: "stat -c '%n	%.9Z' -- \"$@\" 2>/dev/null\n:" };
+
+const SECOND: i64 = 1_000_000_000;
+
+/// Nanoseconds since the epoch, from seconds with or without a fraction.
+fn nanoseconds(text: &str) -> Option<i64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let part: i64 = format!("{part:0<9}").get(..9)?.parse().ok()?;
+    whole.parse::<i64>().ok()?.checked_mul(SECOND)?.checked_add(part)
+}
 
 /// Something a unit read when it was started or reloaded.
 #[derive(Clone, Debug)]
@@ -117,15 +126,20 @@ impl Service {
         since: Option<i64>,
         seen: &Seen<'_>,
     ) -> bool {
-        let changed = |path: &str| seen.here.get(&CHANGED, path).and_then(|f| f.first()?.parse::<i64>().ok());
+        let changed = |path: &str| seen.here.get(&CHANGED, path).and_then(|f| nanoseconds(f.first()?));
         if let Some(recorded) = recorded {
             let proved = changed(&self.record());
-            let touched = |input: &Input| changed(&input.path).zip(proved).is_some_and(|(c, proved)| c > proved);
+            let touched = |input: &Input| match changed(&input.path) {
+                Some(changed) => proved.is_some_and(|proved| changed > proved),
+                // One that is gone now and put back by this plan will be newer, and nobody knows what was read meanwhile.
+                None => seen.is_changing(&input.from),
+            };
             return recorded != digest || inputs.iter().any(touched);
         }
         inputs.iter().any(|input| {
             // A file changed in the second of the start may be on either side of it: taken as newer.
-            let newer = changed(&input.path).zip(since).is_none_or(|(changed, since)| changed >= since);
+            let newer =
+                changed(&input.path).zip(since).is_none_or(|(changed, since)| changed >= since.saturating_mul(SECOND));
             newer || seen.is_changing(&input.from)
         })
     }
@@ -188,7 +202,10 @@ impl Resource for Service {
             .line("  case $known in *\" $f \"*) ;; *) systemctl daemon-reload; break ;; esac")
             .line("done");
         if !enabled {
-            script = script.line(format!("systemctl -q enable {unit}"));
+            // Its package may have done it by now; doing it again takes sixty times as long as asking, where there is an init script.
+            script = script.line(format!(
+                "[ \"$(systemctl is-enabled {unit} 2>/dev/null)\" = enabled ] || systemctl -q enable {unit}"
+            ));
         }
         let blame = format!("{{ journalctl -q -n 15 -o cat --no-pager -u {unit} >&2; exit 1; }}");
         script = match act {

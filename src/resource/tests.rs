@@ -182,13 +182,19 @@ fn a_service_is_judged_by_what_it_runs() {
         assert_eq!(Case::new(&[(&UNITS, units), (&CHANGED, changed)]).summary(&nginx), want, "{units} {changed}");
     }
     // Edited by hand since it was proved, and perhaps reloaded: what runs is not known to be what was proved.
+    let reload = "Update reload nginx; what runs is older than its configuration [reload]";
     for (changed, want) in
-        [("1500", "nothing"), ("1501", "Update reload nginx; what runs is older than its configuration [reload]")]
+        [("1500", "nothing"), ("1500.5", "nothing"), ("1500.500000001", reload), ("1500.6", reload), ("1501", reload)]
     {
-        let times = format!("/etc/drop-in\t900\n/etc/conf\t{changed}\n/var/lib/foobar/running/nginx.service\t1500");
+        let times = format!("/etc/drop-in\t900\n/etc/conf\t{changed}\n/var/lib/foobar/running/nginx.service\t1500.5");
         let case = Case::new(&[(&UNITS, &unit("active", "enabled", &right)), (&CHANGED, &times)]);
         assert_eq!(case.summary(&nginx), want, "{changed}");
     }
+    // It is gone, and this very plan puts it back: one reload, in this plan and not in the next.
+    let times = "/etc/drop-in\t900\n/var/lib/foobar/running/nginx.service\t1500";
+    let case = Case::new(&[(&UNITS, &unit("active", "enabled", &right)), (&CHANGED, times)])
+        .changing(ResourceId::new("files", "/etc/conf"), Impact::None);
+    assert_eq!(case.summary(&nginx), reload);
     // Nobody's record, old files, and this very plan changes one.
     let case = Case::new(&[(&UNITS, &unit("active", "enabled", "-\t-\t-")), (&CHANGED, old)])
         .changing(ResourceId::new("files", "/etc/conf"), Impact::None);
@@ -233,4 +239,16 @@ fn the_firewall_is_judged_by_its_file_its_live_table_and_the_next_boot_and_keeps
     assert!(after.contains("ip saddr 203.0.113.7 tcp dport 22 accept"), "{after}");
     let other_port = Case::new(&[(&LOGIN, "login\t203.0.113.7\t2222")]).diff(&rules(&[])).unwrap().unwrap();
     assert!(other_port.diffs[0].after.as_deref().unwrap().contains("ip saddr 203.0.113.7 tcp dport 2222 accept"));
+}
+
+#[test]
+fn a_package_that_a_release_has_not_is_refused_before_anything_is_touched() {
+    let offered = system::Offered { package: "mysql-server", releases: &["sid"], help: "write engine: mariadb" };
+    let on = |release: &str, packages: &str| {
+        let system = format!("system\tdebian\t{release}\tDebian ({release})");
+        Case::new(&[(&system::FACTS, &system), (&PACKAGES, packages)]).summary(&offered)
+    };
+    assert_eq!(on("trixie", ""), "refused: Debian (trixie) has no package mysql-server");
+    assert_eq!(on("trixie", "mysql-server\tinstalled\t9.7"), "nothing");
+    assert_eq!(on("sid", ""), "nothing");
 }

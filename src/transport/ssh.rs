@@ -3,19 +3,22 @@
 
 use super::{OnLine, Reply, Transport, TransportError, TransportErrorKind as Kind};
 use crate::base::{digest, name::HostName, script::Script};
-use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
+use openssh::{Child, ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
 use std::{
     collections::BTreeMap,
     fs,
     num::NonZeroUsize,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    sync::{OnceCell, Semaphore},
+    sync::{Mutex, Semaphore},
 };
 
 /// Seconds that an idle connection is kept for the next command, as ControlPersist does.
@@ -51,7 +54,7 @@ pub struct Options {
 
 struct Line {
     destination: Destination,
-    session: OnceCell<Session>,
+    session: Mutex<Option<Arc<Session>>>,
 }
 
 /// Connections to hosts.
@@ -68,7 +71,8 @@ impl Ssh {
     /// Prepares connections; none is made before the first script runs. Fails where the directory for control sockets can't
     /// be made or is not the user's own.
     pub fn new(hosts: BTreeMap<HostName, Destination>, options: Options) -> Result<Self, String> {
-        let lines = hosts.into_iter().map(|(name, destination)| (name, Line { destination, session: OnceCell::new() }));
+        let lines =
+            hosts.into_iter().map(|(name, destination)| (name, Line { destination, session: Mutex::default() }));
         let starts = Semaphore::new(options.starts.max(1));
         let (connections, execs) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Ok(Self { lines: lines.collect(), sockets: sockets()?, options, starts, connections, execs })
@@ -95,9 +99,18 @@ impl Ssh {
         })
     }
 
-    async fn session(&self, host: &HostName) -> Result<&Session, TransportError> {
+    /// The connection that is in use, unless it is the one that is `over`; else another one.
+    async fn session(&self, host: &HostName, over: Option<&Arc<Session>>) -> Result<Arc<Session>, TransportError> {
         let line = self.line(host)?;
-        line.session.get_or_try_init(|| self.open(host, &line.destination)).await
+        let mut place = line.session.lock().await;
+        match place.as_ref().filter(|session| over.is_none_or(|over| !Arc::ptr_eq(over, session))) {
+            Some(session) => Ok(session.clone()),
+            None => {
+                let session = Arc::new(self.open(host, &line.destination).await?);
+                *place = Some(session.clone());
+                Ok(session)
+            }
+        }
     }
 
     /// The connection that an earlier command left open, or a new one.
@@ -262,25 +275,19 @@ impl Ssh {
         )
     }
 
-    async fn exec(
+    async fn begin<'s>(&self, session: &'s Session) -> Result<Child<&'s Session>, openssh::Error> {
+        let mut command = session.raw_command(REMOTE);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().await
+    }
+
+    async fn converse(
         &self,
         host: &HostName,
-        session: &Session,
+        mut child: Child<&Session>,
         script: &Script,
         on_line: OnLine<'_>,
     ) -> Result<Reply, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
-        let lost = |what: String| {
-            error(host, Kind::Lost, &what, "what had begun there may have ended; run foobar again to see what is left")
-        };
-        let mut child = session
-            .raw_command(REMOTE)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .await
-            .map_err(|e| lost(format!("the connection was lost: {e}")))?;
         let (stdin, stdout, stderr) = (child.stdin().take(), child.stdout().take(), child.stderr().take());
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -312,7 +319,7 @@ impl Ssh {
         // Only now: an exit status can overtake the last lines of output, and once it is taken in, the master drops what it
         // has not written yet. (Seen: one reply in forty without its last line.)
         let status = child.wait().await;
-        let status = status.map_err(|e| lost(format!("the connection was lost while a script ran: {e}")))?;
+        let status = status.map_err(|e| lost(host, &format!("the connection was lost while a script ran: {e}")))?;
         let status = status.code().unwrap_or(255);
         if stdout.is_empty() && status != 0 && stderr.contains("sudo: ") {
             let said = stderr.lines().find(|l| l.contains("sudo: ")).unwrap_or_default().trim();
@@ -329,17 +336,30 @@ impl Ssh {
 
 impl Transport for Ssh {
     async fn run(&self, host: &HostName, script: &Script, on_line: OnLine<'_>) -> Result<Reply, TransportError> {
-        let session = self.session(host).await?;
-        self.exec(host, session, script, on_line).await
+        let mut session = self.session(host, None).await?;
+        // A host that others were waited for outlives its idle connection. Nothing of the script has been sent by then, so
+        // that it can be begun again.
+        if session.check().await.is_err() {
+            session = self.session(host, Some(&session)).await?;
+        }
+        let child = self.begin(&session).await.map_err(|e| lost(host, &format!("the connection was lost: {e}")))?;
+        self.converse(host, child, script, on_line).await
     }
 
     async fn run_fresh(&self, host: &HostName, script: &Script) -> Result<Reply, TransportError> {
         let line = self.line(host)?;
         let session = self.connect(host, &line.destination, ControlPersist::ClosedAfterInitialConnection).await?;
-        let reply = self.exec(host, &session, script, &|_| {}).await;
+        let reply = match self.begin(&session).await {
+            Ok(child) => self.converse(host, child, script, &|_| {}).await,
+            Err(e) => Err(lost(host, &format!("the connection was lost: {e}"))),
+        };
         let _ = session.close().await;
         reply
     }
+}
+
+fn lost(host: &HostName, what: &str) -> TransportError {
+    error(host, Kind::Lost, what, "what had begun there may have ended; run foobar again to see what is left")
 }
 
 fn error(host: &HostName, kind: Kind, what: &str, help: &str) -> TransportError {

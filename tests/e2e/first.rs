@@ -59,9 +59,10 @@ pub fn one_apply_brings_it_up_and_another_one_waits_outside(w: &mut World) {
     };
     assert!(until(Duration::from_secs(60), held), "the first apply never held its lock");
     let second = w.foobar(&["apply", "--yes", "--limit", "web-01"]);
-    w.finish(&words, first).ends(0);
-    second.ends(6).says(&["web-01", "another run is at work there", "tester@", "wait until it has ended"]);
+    let first = w.finish(&words, first);
     secrets::watched(w);
+    first.ends(0);
+    second.ends(6).says(&["web-01", "another run is at work there", "tester@", "wait until it has ended"]);
 }
 
 /// Right after: nothing to do, everything proved.

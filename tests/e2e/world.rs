@@ -159,6 +159,9 @@ impl World {
     /// Waits for a run that was started.
     pub fn finish(&mut self, words: &[&str], started: Started) -> Run {
         let run = started.wait(&words.join(" "));
+        if std::env::var("FOOBAR_E2E_VERBOSE").is_ok() {
+            println!("    {}: foobar {} ({}, {:.1} s)", self.suite, run.words, run.code, run.took.as_secs_f32());
+        }
         self.said.push(run.clone());
         run
     }

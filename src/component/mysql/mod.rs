@@ -30,6 +30,7 @@ use crate::{
         files::{File, Files},
         replication::Replication,
         service::{Input, Service},
+        system::Offered,
     },
 };
 use serde::Serialize;
@@ -219,6 +220,10 @@ impl Mysql {
         others: &[Key],
         desired: &mut Desired,
     ) -> Result<Key, TemplateError> {
+        if mysql.engine == Engine::Mysql {
+            let help = "write `engine: mariadb`, or run the database on sid, the release that has MySQL itself";
+            desired.want(host, Offered { package: "mysql-server", releases: &["forky", "sid"], help }, []);
+        }
         let address = site.address(host);
         let leaf = format!("db-{host}");
         desired.secret(

@@ -1,6 +1,8 @@
 //! The topology as its users meet it: what is taken, what is refused and how it is said, and that nothing hostile gets
 //! through or makes it panic.
 
+mod certificates;
+
 use super::{Draft, Report, Source, Sources, Valid, load};
 use crate::component::spec::{Certificate, Engine, SecretSource, Topology};
 use miette::{GraphicalReportHandler, GraphicalTheme};
