@@ -17,6 +17,7 @@ pub const EMBEDDED: &[(&str, &str)] = embedded![
     "haproxy/unit.conf.tera",
     "mysql/mariadb.cnf.tera",
     "mysql/mysql.cnf.tera",
+    "mysql/unit.conf.tera",
     "nginx/foobar.conf.tera",
     "nginx/unit.conf.tera",
 ];

@@ -98,8 +98,10 @@ impl Database {
             login.privileges.iter().map(|p| (level.clone(), (*p).to_owned())).collect();
         let (mut sql, mut details) = (String::new(), Vec::new());
         for (on, privilege) in has.difference(&wants) {
-            sql.push_str(&format!("REVOKE {privilege} ON {on} FROM {account};\n"));
-            details.push(format!("{}: revoke {privilege} on {on}", login.name));
+            // A role lies on nothing.
+            let what = if on.is_empty() { privilege.clone() } else { format!("{privilege} ON {on}") };
+            sql.push_str(&format!("REVOKE {what} FROM {account};\n"));
+            details.push(format!("{}: revoke {}", login.name, what.replacen(" ON ", " on ", 1)));
         }
         let missing: Vec<&str> = wants.difference(&has).map(|(_, p)| p.as_str()).collect();
         if !missing.is_empty() {

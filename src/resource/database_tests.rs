@@ -2,8 +2,9 @@
 
 use super::{
     database::{CANARY, Database, Login, recorded},
+    db_directory::DataDirectory,
     db_role::{Acknowledged, Writable},
-    dialect::{DATABASE, Dialect},
+    dialect::{DATABASE, Dialect, Server},
     replication::Replication,
     service::Service,
     *,
@@ -80,6 +81,8 @@ impl Pair {
             login: ("foobar_repl", "pw"),
             seed: ("foobar_seed", "pw"),
             authority: "/etc/mysql/foobar/ca.crt".into(),
+            unit: "db.service".into(),
+            acknowledges: true,
         }
     }
 
@@ -113,7 +116,8 @@ impl Pair {
             logins: LOGINS.iter().map(login).collect(),
         };
         let wait = Acknowledged { dialect: self.dialect, unit: unit(), on: true };
-        let all: [(usize, Box<dyn Resource>); 5] = [
+        let all: [(usize, Box<dyn Resource>); 6] = [
+            (1, Box::new(DataDirectory { dialect: self.dialect })),
             (1, Box::new(role(1))),
             (0, Box::new(role(0))),
             (0, Box::new(objects)),
@@ -198,11 +202,48 @@ fn drift_of_a_replica_is_mended() {
 }
 
 #[test]
+fn what_was_said_to_a_server_at_run_time_is_taken_back() {
+    // As both dialects name it: the one that the server does not know is not looked at.
+    let say = |host, pairs: &[(&str, &str)]| {
+        let pairs: Vec<(String, String)> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        move |n: usize, t: String| match n == host {
+            true => pairs.iter().fold(t, |t, (k, v)| without(t, &format!("{k}\t")) + &format!("{k}\t{v}\n")),
+            false => t,
+        }
+    };
+    let deaf = say(1, &[("rpl_semi_sync_slave_enabled", "OFF"), ("rpl_semi_sync_replica_enabled", "OFF")]);
+    let waiting = say(1, &[("rpl_semi_sync_master_enabled", "ON"), ("rpl_semi_sync_source_enabled", "ON")]);
+    for (at, variable) in ["rpl_semi_sync_slave_enabled", "rpl_semi_sync_replica_enabled"].iter().enumerate() {
+        let want = format!("restart replication: it does not acknowledge writes: {variable} was changed at run time");
+        assert_eq!(Pair::new(at, &deaf).plan(), [want]);
+        // What this plan restarts reads it from its file.
+        let mut pair = Pair::new(at, &deaf);
+        pair.changing.insert(Key::new(&name(1), Service::key("db.service")), Impact::Restart);
+        assert!(pair.plan().is_empty());
+    }
+    each(
+        waiting,
+        &["make the replica wait for nobody: it waits for replicas of its own with each write that it applies"],
+    );
+    let shut = "offline_mode is on: it lets nobody in but administrators";
+    each(say(0, &[("offline_mode", "ON")]), &[&format!("let the primary's clients in: {shut}")]);
+    each(say(1, &[("offline_mode", "ON")]), &[&format!("let the replica's clients in: {shut}")]);
+}
+
+#[test]
 fn drift_of_accounts_is_mended() {
     let on = |n: usize, t: String, edit: &dyn Fn(String) -> String| if n == 0 { edit(t) } else { t };
     each(
         |n, t| on(n, t, &|t| t + "grant\t'app_ro'@'%'\t*.*\tSUPER\tNO\n"),
         &["change schemas and accounts: app_ro: revoke SUPER on *.*"],
+    );
+    each(
+        |n, t| {
+            on(n, t, &|t| {
+                t + "grant\t'app_ro'@'%'\t\t`boss`\tNO\ngrant\t'app_ro'@'%'\t`o``t`.`t`\tSELECT (`a``b`)\tNO\n"
+            })
+        },
+        &["change schemas and accounts: app_ro: revoke `boss`; app_ro: revoke SELECT (`a``b`) on `o``t`.`t`"],
     );
     each(
         |n, t| on(n, t, &|t| set(t, "account\tapp_ro", "ANY\tother")),
@@ -231,28 +272,84 @@ fn nobodys_data_is_taken_away() {
         alone,
         &["refused: it is declared a replica, holds data (foo_bar, foobar_verify) and does not replicate from db-01"],
     );
-    let swapped = |n: usize, t: String| if n == 0 { t + "replica\tSource_Host\t10.0.0.9\n" } else { t };
-    each(swapped, &["refused: it is declared the primary, and replicates from 10.0.0.9"]);
     let silent = |n: usize, t: String| if n == 1 { without(t, "state") + "error\tERROR 1045\n" } else { t };
     each(silent, &["refused: the database server does not answer root through its socket: ERROR 1045"]);
-    let errant = |n: usize, t: String| match n {
-        1 => t
-            .replace("gtid_executed\t", "gtid_executed\tffffffff-0000-0000-0000-000000000001:1-3,\\n")
-            .lines()
-            .map(|l| {
-                if l.starts_with("gtid_binlog_pos") {
-                    "gtid_binlog_pos\t0-77-999999999\n".into()
-                } else {
-                    format!("{l}\n")
-                }
-            })
-            .collect::<String>(),
+}
+
+#[test]
+fn a_change_of_the_file_moves_no_primary_and_advises_nothing_about_its_data() {
+    let swapped = |n: usize, t: String| if n == 0 { t + "replica\tSource_Host\t10.0.0.9\n" } else { t };
+    each(
+        swapped,
+        &[
+            "refused: it is declared the primary, and replicates from 10.0.0.9",
+            "refused: it is declared a replica of db-01, which itself replicates from 10.0.0.9",
+        ],
+    );
+}
+
+#[test]
+fn an_empty_primary_never_opens_over_a_replica_with_data() {
+    for empty in ["state\tabsent\n", "state\tstopped\ndirectory\tempty\n"] {
+        for (at, _) in RECORDED.iter().enumerate() {
+            let plan = Pair::new(at, |n, t| if n == 0 { empty.into() } else { t }).plan();
+            let want = "refused: it holds data (foo_bar, foobar_verify), and db-01, its declared primary, holds none";
+            assert!(plan.contains(&want.to_owned()), "{plan:?}");
+        }
+    }
+    // One that is stopped, and holds the same.
+    let stopped = |n: usize, t: String| if n == 0 { "state\tstopped\nschema\tfoo_bar\t3\n".into() } else { t };
+    let plan = Pair::new(0, stopped).plan();
+    assert!(!plan.iter().any(|l| l.starts_with("refused")), "{plan:?}");
+}
+
+#[test]
+fn an_empty_data_directory_is_made_anew_and_filled_again() {
+    let empty = |n: usize, t: String| match n {
+        1 => {
+            without(t, "").lines().filter(|l| l.starts_with("record")).map(|l| format!("{l}\n")).collect::<String>()
+                + "state\tstopped\ndirectory\tempty\n"
+        }
         _ => t,
     };
-    let errant = |n: usize, t: String| {
-        if n == 1 && t.contains("gtid_binlog_pos") { set(errant(n, t), "server_id", "77") } else { errant(n, t) }
-    };
-    for (at, gtid) in [(0, "0-77-999999999"), (1, "ffffffff-0000-0000-0000-000000000001:1-3")] {
-        assert_eq!(Pair::new(at, errant).plan(), [format!("refused: it has transactions that db-01 has not: {gtid}")]);
+    each(
+        empty,
+        &[
+            "make an empty data directory: /var/lib/mysql holds nothing",
+            "copy the data of db-01 and replicate from it: ",
+        ],
+    );
+    let half = |n: usize, t: String| if n == 1 { "state\tstopped\nrecord\tmaking\tmaking\t\n".into() } else { t };
+    each(
+        half,
+        &[
+            "make an empty data directory: an earlier attempt was cut off",
+            "copy the data of db-01 and replicate from it: ",
+        ],
+    );
+    // One that cannot be judged, and one that holds something, are left alone.
+    for kept in ["state\tabsent\n", "state\tstopped\nschema\tfoo_bar\t1\n", "state\trunning\ndirectory\tempty\n"] {
+        let mut seen = Observation::default();
+        seen.add(DATABASE.name, kept);
+        assert!(!Server::new(Dialect::Mariadb, &seen).is_blank(), "{kept}");
     }
+}
+
+#[test]
+fn two_servers_with_one_identity_are_refused() {
+    let uuid = |t: &str| t.lines().find_map(|l| l.strip_prefix("server_uuid\t").map(str::to_owned)).unwrap();
+    let copied = uuid(RECORDED[1].1);
+    let plan = Pair::new(1, |_, t| set(t, "server_uuid", &copied)).plan();
+    assert_eq!(plan, ["refused: its server_uuid is that of db-01: one is a copy of the other's disk"]);
+}
+
+#[test]
+fn errant_transactions_are_refused() {
+    let x = "cccccccc-0000-0000-0000-000000000003";
+    let refused = |at: usize, key: &str, value: &str, gtid: &str| {
+        let plan = Pair::new(at, |n, t| if n == 1 { set(t, key, value) } else { t }).plan();
+        assert_eq!(plan, [format!("refused: it has transactions that db-01 has not: {gtid}")]);
+    };
+    refused(0, "gtid_binlog_state", "0-172853024-999999", "0-172853024-999999");
+    refused(1, "gtid_executed", &format!("{x}:1-3"), &format!("{x}:1-3"));
 }

@@ -13,6 +13,9 @@ fn is_lost(server: &Server<'_>, unit: &str, seen: &Seen<'_>) -> bool {
     !server.is_running() || seen.is_restarting(&Service::key(unit))
 }
 
+const LET_IN: &str = "SET GLOBAL offline_mode=OFF;\n";
+const SHUT: &str = "offline_mode is on: it lets nobody in but administrators";
+
 /// Whether a server takes writes.
 #[derive(Debug)]
 pub struct Writable {
@@ -55,23 +58,49 @@ impl Resource for Writable {
         let lost = is_lost(&server, &self.unit, seen);
         // Root writes through MariaDB's read_only; MySQL's keeps out everyone but root.
         let closed = server.is_on("read_only") || server.is_on(self.dialect.read_only());
+        let shut = !lost && server.is_on("offline_mode");
         if !self.writable {
-            // It boots closed, by its files.
-            if lost || (server.is_on("read_only") && server.is_on(self.dialect.read_only())) {
+            // It boots closed, and waiting for nobody, by its files.
+            let open = !server.is_on("read_only") || !server.is_on(self.dialect.read_only());
+            let waits = server.is_on(self.dialect.semi_sync_source());
+            if lost || (!open && !waits && !shut) {
                 return Ok(None);
             }
-            let sql = format!("SET GLOBAL {}=ON;\n", self.dialect.read_only());
-            let change = Change::new(Action::Update, "make the replica read-only", self.dialect.run(&sql));
-            return Ok(Some(change.detail("it takes writes that its primary would never have")));
+            let mut sql = format!(
+                "SET GLOBAL {}=ON;\nSET GLOBAL {}=OFF;\n",
+                self.dialect.read_only(),
+                self.dialect.semi_sync_source()
+            );
+            let summary = match (open, waits) {
+                (true, _) => "make the replica read-only",
+                (false, true) => "make the replica wait for nobody",
+                (false, false) => "let the replica's clients in",
+            };
+            if shut {
+                sql.push_str(LET_IN);
+            }
+            let mut change = Change::new(Action::Update, summary, self.dialect.run(&sql));
+            if open {
+                change = change.detail("it takes writes that its primary would never have");
+            }
+            if shut {
+                change = change.detail(SHUT);
+            }
+            if waits {
+                change = change.detail("it waits for replicas of its own with each write that it applies");
+            }
+            return Ok(Some(change));
         }
         if let Some(source) = server.replica("Source_Host") {
             return refuse(
                 format!("it is declared the primary, and replicates from {source}"),
-                "name that server as `mysql.primary`, or stop the replication here by hand if it shall be the primary",
+                "a change of the file moves no primary: name the server that takes the writes; where that one is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here first",
             );
         }
         if !lost && !closed {
-            return Ok(None);
+            let open =
+                || Change::new(Action::Update, "let the primary's clients in", self.dialect.run(LET_IN)).detail(SHUT);
+            return Ok(shut.then(open));
         }
         for other in &self.others {
             let Some(there) = seen.all.get(other).map(|o| Server::new(self.dialect, o)) else { continue };
@@ -85,7 +114,9 @@ impl Resource for Writable {
         }
         let set = match self.dialect {
             Dialect::Mariadb => "SET GLOBAL read_only=OFF;\n",
-            Dialect::Mysql => "SET GLOBAL super_read_only=OFF;\nSET GLOBAL read_only=OFF;\n",
+            Dialect::Mysql => {
+                "SET GLOBAL super_read_only=OFF;\nSET GLOBAL read_only=OFF;\nSET GLOBAL offline_mode=OFF;\n"
+            }
         };
         let action = if server.is_running() { Action::Update } else { Action::Create };
         let change = Change::new(action, "make the primary writable", self.dialect.run(set));

@@ -3,7 +3,7 @@
 
 use super::{Collector, Observation, Probe};
 use crate::base::script::{Script, quote};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where foobar records, per account, what a password was set from.
 pub const RECORDS: &str = "/var/lib/foobar/database";
@@ -24,8 +24,13 @@ pub static DATABASE: Collector = Collector {
     name: "database",
     body: r#"
 client=$1 extra= more=--skip-ssl
-[ "$client" = mariadb ] || more=--loose-commands extra="SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
+if [ "$client" = mariadb ]; then
+  extra="SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, '' AS l, CONCAT(@q,REPLACE(role,@q,CONCAT(@q,@q)),@q), 'NO' FROM mysql.roles_mapping WHERE host='%';"
+else
+  more=--loose-commands extra="SELECT 'grant' AS k, CONCAT(QUOTE(to_user),'@',QUOTE(to_host)) AS g, '' AS l, CONCAT(QUOTE(from_user),'@',QUOTE(from_host)), 'NO' FROM mysql.role_edges WHERE to_host='%';
+SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
 SELECT 'clone' AS k, state FROM performance_schema.clone_status;"
+fi
 (cd /var/lib/foobar/database 2>/dev/null && for f in *; do
   case $f in '*' | *.new) continue ;; esac
   a= b=; read -r a b <"$f"; printf 'record\t%s\t%s\t%s\n' "$f" "$a" "$b"
@@ -40,13 +45,17 @@ held() {
 }
 command -v "$client" >/dev/null || { printf 'state\tabsent\n'; held; return 0; }
 said=$("$client" --no-defaults -u root --socket=/run/mysqld/mysqld.sock --connect-timeout=5 $more -B 2>&1 <<SQL
-SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','gtid_executed','gtid_binlog_pos','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled');
+SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','offline_mode','gtid_executed','gtid_binlog_pos','gtid_binlog_state','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled','rpl_semi_sync_slave_enabled','rpl_semi_sync_replica_enabled');
 SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients','Slave_heartbeat_period');
 SELECT 'schema' AS k, schema_name, (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=schema_name) AS n FROM information_schema.schemata WHERE schema_name NOT IN ('mysql','information_schema','performance_schema','sys');
 SELECT 'account' AS k, user, ssl_type, SHA2(authentication_string,256) FROM mysql.user WHERE host='%';
 SELECT 'grant' AS k, grantee, '*.*' AS l, privilege_type, is_grantable FROM information_schema.user_privileges WHERE grantee LIKE '%@\'\%\'' AND privilege_type<>'USAGE';
-SELECT 'grant' AS k, grantee, CONCAT(CHAR(96),REPLACE(table_schema,CHAR(96),REPEAT(CHAR(96),2)),CHAR(96),'.*') AS l, privilege_type, is_grantable FROM information_schema.schema_privileges WHERE grantee LIKE '%@\'\%\'';
-SELECT 'grant' AS k, grantee, CONCAT(CHAR(96),table_schema,CHAR(96),'.',CHAR(96),table_name,CHAR(96)) AS l, privilege_type, is_grantable FROM information_schema.table_privileges WHERE grantee LIKE '%@\'\%\'';
+SET @q=CHAR(96 USING utf8mb4);
+SELECT 'grant' AS k, grantee, CONCAT(@q,REPLACE(table_schema,@q,CONCAT(@q,@q)),@q,'.*') AS l, privilege_type, is_grantable FROM information_schema.schema_privileges WHERE grantee LIKE '%@\'\%\'';
+SELECT 'grant' AS k, grantee, CONCAT(@q,REPLACE(table_schema,@q,CONCAT(@q,@q)),@q,'.',@q,REPLACE(table_name,@q,CONCAT(@q,@q)),@q) AS l, privilege_type, is_grantable FROM information_schema.table_privileges WHERE grantee LIKE '%@\'\%\'';
+SELECT 'grant' AS k, grantee, CONCAT(@q,REPLACE(table_schema,@q,CONCAT(@q,@q)),@q,'.',@q,REPLACE(table_name,@q,CONCAT(@q,@q)),@q) AS l, CONCAT(privilege_type,' (',@q,REPLACE(column_name,@q,CONCAT(@q,@q)),@q,')'), is_grantable FROM information_schema.column_privileges WHERE grantee LIKE '%@\'\%\'';
+SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, CONCAT(routine_type,' ',@q,REPLACE(db,@q,CONCAT(@q,@q)),@q,'.',@q,REPLACE(routine_name,@q,CONCAT(@q,@q)),@q) AS l, UPPER(REPLACE(proc_priv,'Grant','Grant Option')), 'NO' FROM mysql.procs_priv WHERE host='%';
+SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, CONCAT(QUOTE(proxied_user),'@',QUOTE(proxied_host)) AS l, 'PROXY', 'NO' FROM mysql.proxies_priv WHERE host='%';
 SELECT 'table' AS k, table_schema, table_name FROM information_schema.tables WHERE table_schema='foobar_verify';
 $extra
 SHOW REPLICA STATUS\\G
@@ -54,7 +63,9 @@ SELECT 'state' AS k, 'running' AS s;
 SQL
 )
 case $said in
-*'ERROR 2002'*) printf 'state\tstopped\n'; held ;;
+*'ERROR 2002'*) printf 'state\tstopped\n'; held
+  found=$(find /var/lib/mysql -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit 2>/dev/null)
+  [ -n "$found" ] || printf 'directory\tempty\n' ;;
 *) printf '%s\n' "$said" | while IFS=' ' read -r line; do
     case $line in
     *'	'*) printf '%s\n' "$line" ;;
@@ -107,6 +118,14 @@ impl Dialect {
         }
     }
 
+    /// The variable that makes a replica give its word.
+    pub fn semi_sync_replica(self) -> &'static str {
+        match self {
+            Self::Mariadb => "rpl_semi_sync_slave_enabled",
+            Self::Mysql => "rpl_semi_sync_replica_enabled",
+        }
+    }
+
     /// The status that counts the replicas that give it.
     pub fn semi_sync_clients(self) -> &'static str {
         match self {
@@ -122,6 +141,10 @@ impl Dialect {
             Self::Mysql => "super_read_only",
         }
     }
+
+    /// Asks for what [`Server::errant`] compares; free of quotes that a shell's double ones would mind.
+    pub const POSITIONS: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
+        ('server_id','server_uuid','gtid_executed','gtid_binlog_pos','gtid_binlog_state','gtid_slave_pos')";
 
     /// The question whose answer is [`DATABASE`]'s.
     pub fn probe(self) -> Probe {
@@ -193,6 +216,13 @@ impl<'a> Server<'a> {
         self.rows("schema").iter().filter(full).filter_map(|r| r.first()).map(String::as_str)
     }
 
+    /// The same by name.
+    pub fn held_list(&self) -> Vec<&'a str> {
+        let mut all: Vec<&str> = self.held().collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Schemas that are not the server's own.
     pub fn schemas(&self) -> impl Iterator<Item = &'a str> {
         self.rows("schema").iter().filter_map(|r| r.first()).map(String::as_str)
@@ -219,6 +249,12 @@ impl<'a> Server<'a> {
     pub fn executed(&self) -> String {
         let name = if self.dialect == Dialect::Mysql { "gtid_executed" } else { "gtid_binlog_pos" };
         self.value(name).unwrap_or_default().replace("\\n", "")
+    }
+
+    /// Whether it is installed, and has not even tables of its own to start with: an empty data directory, or half of a new one.
+    pub fn is_blank(&self) -> bool {
+        self.value("state") == Some("stopped")
+            && (self.value("directory") == Some("empty") || self.record("making").is_some())
     }
 
     /// Whether it has never been written to.
@@ -249,17 +285,26 @@ impl<'a> Server<'a> {
                 errant
             }
             Dialect::Mariadb => {
-                let own = self.value("server_id").unwrap_or_default();
+                let primarys = primary.value("server_id").unwrap_or_default();
                 let applied = positions(self.value("gtid_slave_pos").unwrap_or_default());
-                let theirs = positions(&theirs);
-                let has = |p: &BTreeMap<u64, (String, u64)>, domain, n| p.get(domain).is_some_and(|(_, m)| *m >= n);
-                positions(&mine)
+                let mut theirs = positions(primary.value("gtid_binlog_state").unwrap_or_default());
+                theirs.extend(positions(primary.value("gtid_slave_pos").unwrap_or_default()));
+                // What it wrote itself, unless it has applied later ones of the same domain since: strict mode lets nothing
+                // be applied that a write of its own stands in the way of.
+                let own = self.value("server_id").unwrap_or_default();
+                let passed = |p: &Position| applied.iter().any(|a| a.domain == p.domain && a.number > p.number);
+                let mut suspects = positions(self.value("gtid_binlog_state").unwrap_or_default());
+                suspects.retain(|p| p.server == own && !passed(p));
+                suspects.extend(applied.iter().filter(|p| p.server != primarys).cloned());
+                let known = |p: &Position| {
+                    theirs.iter().any(|t| t.domain == p.domain && t.server == p.server && t.number >= p.number)
+                };
+                let errant: BTreeSet<String> = suspects
                     .iter()
-                    .filter(|(domain, (server, n))| {
-                        server == own && !has(&applied, domain, *n) && !has(&theirs, domain, *n)
-                    })
-                    .map(|(domain, (server, n))| format!("{domain}-{server}-{n}"))
-                    .collect()
+                    .filter(|p| !known(p))
+                    .map(|p| format!("{}-{}-{}", p.domain, p.server, p.number))
+                    .collect();
+                errant.into_iter().collect()
             }
         }
     }
@@ -282,11 +327,20 @@ fn sets(text: &str) -> BTreeMap<String, Vec<(u64, u64)>> {
     all
 }
 
-/// MariaDB's positions: server and number by domain.
-fn positions(text: &str) -> BTreeMap<u64, (String, u64)> {
+/// One transaction in MariaDB's words.
+#[derive(Clone)]
+struct Position {
+    domain: u64,
+    server: String,
+    number: u64,
+}
+
+/// MariaDB's positions and states: the last transaction of each domain, or of each server in it.
+fn positions(text: &str) -> Vec<Position> {
     let one = |p: &str| {
         let mut parts = p.trim().split('-');
-        Some((parts.next()?.parse().ok()?, (parts.next()?.to_owned(), parts.next()?.parse().ok()?)))
+        let domain = parts.next()?.parse().ok()?;
+        Some(Position { domain, server: parts.next()?.to_owned(), number: parts.next()?.parse().ok()? })
     };
     text.split(',').filter_map(one).collect()
 }

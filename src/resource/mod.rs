@@ -5,8 +5,11 @@ pub mod account;
 pub mod database;
 #[cfg(test)]
 mod database_tests;
+pub mod db_directory;
 pub mod db_role;
 pub mod dialect;
+#[cfg(test)]
+mod dialect_tests;
 pub mod files;
 pub mod migration;
 pub mod packages;

@@ -2,9 +2,10 @@
 //! never done for the user: taking a server's own data away. Which hosts these are is not known here.
 
 use super::{
-    Action, Change, Impact, Probe, Refusal, Resource, ResourceId, Seen,
+    Action, Change, Impact, Observation, Probe, Refusal, Resource, ResourceId, Seen,
     database::{recorded, settled},
     dialect::{Dialect, RECORDS, Server, literal},
+    service::Service,
 };
 use crate::base::{
     name::HostName,
@@ -31,6 +32,10 @@ pub struct Replication {
     pub seed: Credentials,
     /// The authority that the primary's certificate is verified with.
     pub authority: String,
+    /// Its unit.
+    pub unit: String,
+    /// Whether it tells its primary that it has received each write.
+    pub acknowledges: bool,
 }
 
 // Both threads, or the server's own words about why not.
@@ -88,6 +93,15 @@ impl Replication {
             .line(format!("mkdir -p -m 700 {RECORDS}"))
             .line(format!("echo {digest} >{RECORDS}/source.new && mv -f {RECORDS}/source.new {RECORDS}/source"))
             .line(format!("rm -f {RECORDS}/seeding"))
+    }
+
+    /// Another server with this one's identity. Replication between the two stops with an error of its own.
+    fn twin<'a>(&self, server: &Server<'_>, seen: &Seen<'a>) -> Option<&'a HostName> {
+        let uuid = server.value("server_uuid").filter(|_| server.is_running())?;
+        let same = |(host, there): &(&HostName, &Observation)| {
+            *host != seen.host && Server::new(self.dialect, there).value("server_uuid") == Some(uuid)
+        };
+        seen.all.iter().find(same).map(|(host, _)| host)
     }
 
     fn running(&self) -> Script {
@@ -168,30 +182,49 @@ impl Resource for Replication {
         if server.trouble().is_some() {
             return Ok(None);
         }
-        let empty = super::Observation::default();
+        let empty = Observation::default();
         let primary = Server::new(self.dialect, seen.all.get(&self.primary).unwrap_or(&empty));
         let refuse = |what: String, help: &str| Err(Refusal { host: seen.host.clone(), what, help: help.into() });
         let password = settled(seen, self.login.1)?;
         let digest = recorded(seen, &Secret::new(format!("{} {}", self.address, password.expose())));
         let half = server.record("seeding").is_some();
 
+        // First, since what is said below about this server's data would be wrong of the one that counts.
+        if let Some(source) = primary.replica("Source_Host") {
+            return refuse(
+                format!("it is declared a replica of {}, which itself replicates from {source}", self.primary),
+                "a change of the file moves no primary: name the server that takes the writes as `mysql.primary`",
+            );
+        }
+        if let Some(twin) = self.twin(&server, seen) {
+            return refuse(
+                format!("its server_uuid is that of {twin}: one is a copy of the other's disk"),
+                "stop the server here, remove /var/lib/mysql/auto.cnf and start it: it makes itself a new one",
+            );
+        }
         if server.is_running() && primary.is_running() && !half {
             let errant = server.errant(&primary);
             if !errant.is_empty() {
                 return refuse(
                     format!("it has transactions that {} has not: {}", self.primary, errant.join(", ")),
-                    "save what is missing on the primary, then empty this server's data directory and run foobar again",
+                    "bring to the primary what of them shall stay; then stop this server, empty its data directory, and run foobar again",
                 );
             }
         }
-        let told = server.record("source").and_then(|r| r.first()) == Some(&digest);
+        let told = server.record("source").and_then(|r| r.first()) == Some(&digest) && !server.is_blank();
+        // What is on the replica alone would be lost for the site the moment an empty primary opens.
+        let held = server.held_list();
+        if !half && !held.is_empty() && primary.held().next().is_none() && (told || server.is_replica()) {
+            return refuse(
+                format!("it holds data ({}), and {}, its declared primary, holds none", held.join(", "), self.primary),
+                "where the other one's data is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here and name this server as `mysql.primary`",
+            );
+        }
         // A stopped server tells nothing; one that was told before follows again as soon as it starts.
         if !server.is_running() && told && !half {
             return Ok(None);
         }
         if !server.is_replica() || half {
-            let mut held: Vec<&str> = server.held().collect();
-            held.sort_unstable();
             if !half && !held.is_empty() {
                 return refuse(
                     format!(
@@ -235,12 +268,27 @@ impl Resource for Replication {
                 format!("its {t} thread is stopped{why}")
             })
             .collect();
-        if stopped.is_empty() {
+        // Its file says so, and what was said at run time since; a restart forgets the latter.
+        let variable = self.dialect.semi_sync_replica();
+        let lost = seen.is_restarting(&Service::key(&self.unit));
+        let deaf = !lost && server.value(variable).is_some() && server.is_on(variable) != self.acknowledges;
+        if stopped.is_empty() && !deaf {
             return Ok(None);
         }
-        let script = self.dialect.run("STOP REPLICA;\nSTART REPLICA;\n").then(&self.running());
-        let mut change = Change::new(Action::Update, "start replication", script);
+        // The variable counts from the next connection on.
+        let set = match (deaf, self.acknowledges) {
+            (false, _) => String::new(),
+            (_, true) => format!("SET GLOBAL {variable}=ON;\n"),
+            (_, false) => format!("SET GLOBAL {variable}=OFF;\n"),
+        };
+        let script = self.dialect.run(&format!("{set}STOP REPLICA;\nSTART REPLICA;\n")).then(&self.running());
+        let summary = if stopped.is_empty() { "restart replication" } else { "start replication" };
+        let mut change = Change::new(Action::Update, summary, script);
         change.details = stopped;
+        if deaf {
+            let what = if self.acknowledges { "does not acknowledge writes" } else { "acknowledges writes" };
+            change.details.push(format!("it {what}: {variable} was changed at run time"));
+        }
         Ok(Some(change))
     }
 }

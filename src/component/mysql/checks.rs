@@ -11,7 +11,11 @@ use crate::{
         site::Site,
         spec::{Engine, Mysql},
     },
-    resource::database::CANARY,
+    resource::{
+        Observation,
+        database::CANARY,
+        dialect::{DATABASE, Dialect, Server},
+    },
 };
 
 const NAME: &str = "mysql";
@@ -24,12 +28,12 @@ pub fn all(site: &Site) -> Vec<Check> {
         checks.push(Check::unit(NAME, host, unit(mysql)));
         checks.extend([closed_at_boot(mysql, host), plaintext(site, mysql, host)]);
         if *host == mysql.primary {
-            checks.push(writable(mysql, host));
+            checks.extend([writable(mysql, host), apart(site, mysql, host)]);
             if semi_sync(mysql) {
                 checks.push(acknowledged(mysql, host));
             }
         } else {
-            checks.extend([refuses(site, mysql, host), threads(mysql, host), own(mysql, host)]);
+            checks.extend([refuses(site, mysql, host), threads(mysql, host), errant(site, mysql, host)]);
             checks.push(canary(site, mysql, host));
         }
     }
@@ -71,6 +75,24 @@ fn writable(mysql: &Mysql, host: &HostName) -> Check {
         "0" => Verdict::Pass("read_only is off".into()),
         "1" => Verdict::Fail("it is read-only: run foobar apply".into()),
         _ => Verdict::Error(complaint(answer)),
+    })
+}
+
+/// Two servers with one id cut each other's replication off, or skip each other's writes.
+fn apart(site: &Site, mysql: &Mysql, host: &HostName) -> Check {
+    let ask = "SELECT CONCAT('id ', @@GLOBAL.server_id)";
+    let mut script = opened(mysql);
+    for server in mysql.hosts() {
+        script = script.line(through(site, mysql, "visit", server, &verified(mysql))).line(format!("visit \"{ask}\""));
+    }
+    let servers = mysql.hosts().count();
+    Check::new(NAME, host, "every database server has an id of its own", script, move |answer| {
+        let ids: Vec<&str> = answer.stdout.lines().filter_map(|l| l.strip_prefix("id ")).collect();
+        let different: std::collections::BTreeSet<&&str> = ids.iter().collect();
+        match ids.len() == servers {
+            true => Verdict::when(different.len() == servers, ids.join(", ")),
+            false => Verdict::Error(complaint(answer)),
+        }
     })
 }
 
@@ -167,19 +189,29 @@ fn threads(mysql: &Mysql, host: &HostName) -> Check {
     })
 }
 
-/// Transactions of the replica's own making, which its primary never had.
-fn own(mysql: &Mysql, host: &HostName) -> Check {
-    let ask = match mysql.engine {
-        Engine::Mysql => "SELECT CONCAT('own ', @@GLOBAL.gtid_executed LIKE CONCAT('%', @@server_uuid, '%'))",
-        Engine::Mariadb => {
-            "SELECT CONCAT('own ', @@GLOBAL.gtid_binlog_pos REGEXP CONCAT('-', @@server_id, '-') AND NOT @@GLOBAL.gtid_slave_pos REGEXP CONCAT('-', @@server_id, '-'))"
+/// Transactions that the replica has and its primary never had, told apart as a plan does.
+fn errant(site: &Site, mysql: &Mysql, host: &HostName) -> Check {
+    let engine = dialect(mysql);
+    // The replica is asked first: what it has then, its primary has had before.
+    let script = opened(mysql)
+        .line(through(site, mysql, "primary", &mysql.primary, &verified(mysql)))
+        .line(format!("ask=\"{}\"", Dialect::POSITIONS))
+        .line("root \"$ask\"; echo ==; primary \"$ask\"");
+    Check::new(NAME, host, "the replica has no transactions of its own", script, move |answer| {
+        let (mine, theirs) = answer.stdout.split_once("==").unwrap_or_default();
+        if !mine.contains("server_id\t") || !theirs.contains("server_id\t") {
+            return Verdict::Error(complaint(answer));
         }
-    };
-    let script = opened(mysql).line(format!("root \"{ask}\""));
-    Check::new(NAME, host, "the replica has no transactions of its own", script, |answer| match answer.stdout.trim() {
-        "own 0" => Verdict::Pass("none".into()),
-        "own 1" => Verdict::Fail("its GTID position names itself".into()),
-        _ => Verdict::Error(complaint(answer)),
+        let [mine, theirs] = [mine, theirs].map(|text| {
+            let mut seen = Observation::default();
+            seen.add(DATABASE.name, text);
+            seen
+        });
+        let errant = Server::new(engine, &mine).errant(&Server::new(engine, &theirs));
+        match errant.is_empty() {
+            true => Verdict::Pass("none".into()),
+            false => Verdict::Fail(format!("its primary never had {}", errant.join(", "))),
+        }
     })
 }
 

@@ -24,6 +24,7 @@ use crate::{
     resource::{
         Impact, Key, Resource,
         database::{CANARY, Database, Login},
+        db_directory::DataDirectory,
         db_role::{Acknowledged, Writable},
         dialect::Dialect,
         files::{File, Files},
@@ -41,6 +42,11 @@ const DAYS: u32 = 825;
 /// `mysql:`
 #[derive(Debug)]
 pub struct Mysql;
+
+#[derive(Serialize)]
+struct Unit {
+    nofile: Option<u32>,
+}
 
 #[derive(Serialize)]
 struct Context {
@@ -80,12 +86,34 @@ fn semi_sync(mysql: &spec::Mysql) -> bool {
     mysql.semi_sync && !mysql.replicas.is_empty()
 }
 
-/// A number that stays a server's as long as its address does, and no other server of the stack has.
-fn server_id(address: IpAddr) -> u32 {
-    match address {
-        IpAddr::V4(v4) => u32::from(v4),
-        IpAddr::V6(v6) => u32::from_str_radix(&digest::sha256(v6.to_string())[..8], 16).unwrap_or(1).max(1),
+/// A number that stays a server's as long as its address does, and no other server of the stack has: an IPv4 address is
+/// one by itself; of an IPv6 address it is a digest, counted on from where an earlier server has the same.
+fn server_id(site: &Site, mysql: &spec::Mysql, host: &HostName) -> u32 {
+    let mut taken = Vec::new();
+    for other in mysql.hosts() {
+        let mut id = match site.address(other) {
+            IpAddr::V4(v4) => u32::from(v4).max(1),
+            IpAddr::V6(v6) => u32::from_str_radix(&digest::sha256(v6.to_string())[..8], 16).unwrap_or(1).max(1),
+        };
+        while taken.contains(&id) {
+            id = id.wrapping_add(1).max(1);
+        }
+        if other == host {
+            return id;
+        }
+        taken.push(id);
     }
+    1
+}
+
+/// The limit of descriptors, where the package's own would make the server cut its connections or its table cache down:
+/// it wants five a connection, and two for each of its 4,000 tables.
+fn nofile(mysql: &spec::Mysql) -> Option<u32> {
+    let package = match mysql.engine {
+        Engine::Mariadb => 32_768,
+        Engine::Mysql => 10_000,
+    };
+    Some(mysql.max_connections.saturating_mul(5).saturating_add(8_192)).filter(|n| *n > package)
 }
 
 fn render(site: &Site, mysql: &spec::Mysql, host: &HostName) -> Result<Content, TemplateError> {
@@ -96,7 +124,7 @@ fn render(site: &Site, mysql: &spec::Mysql, host: &HostName) -> Result<Content, 
         Engine::Mysql => "mysql/mysql.cnf.tera",
     };
     let context = Context {
-        server_id: server_id(address),
+        server_id: server_id(site, mysql, host),
         address,
         bind: if address.is_loopback() { address.to_string() } else { format!("{address},{loopback}") },
         max_connections: mysql.max_connections,
@@ -184,8 +212,14 @@ fn logins(site: &Site, mysql: &spec::Mysql) -> Vec<Login> {
 }
 
 impl Mysql {
-    /// The configuration and the running server of one host; the answer names the latter.
-    fn server(site: &Site, mysql: &spec::Mysql, host: &HostName, desired: &mut Desired) -> Result<Key, TemplateError> {
+    /// The configuration and the running server of one host, which comes after those others; the answer names it.
+    fn server(
+        site: &Site,
+        mysql: &spec::Mysql,
+        host: &HostName,
+        others: &[Key],
+        desired: &mut Desired,
+    ) -> Result<Key, TemplateError> {
         if mysql.engine == Engine::Mysql {
             let help = "write `engine: mariadb`, or run the database on sid, the release that has MySQL itself";
             desired.want(host, Offered { package: "mysql-server", releases: &["forky", "sid"], help }, []);
@@ -213,8 +247,13 @@ impl Mysql {
         let from = files.id();
         let files = desired.want(host, files, []);
         let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
+        let drop_in = format!("/etc/systemd/system/{}.d/foobar.conf", unit(mysql));
+        let drop_in_text =
+            Content::new(site.templates.render("mysql/unit.conf.tera", &Unit { nofile: nofile(mysql) })?);
+        let unit_files = Files::new("database unit", vec![File::text(&drop_in, drop_in_text.clone())]);
         let mut service = Service::new(unit(mysql));
-        service.restart_on = vec![input(path, text)];
+        let own = Input { path: drop_in, content: drop_in_text, from: unit_files.id() };
+        service.restart_on = vec![input(path, text), own];
         service.reload_on = vec![input(&ca, ca_text), input(&crt, crt_text), input(&key, key_text)];
         // Neither statement is written to the binary log.
         let reload = match mysql.engine {
@@ -222,9 +261,15 @@ impl Mysql {
             Engine::Mysql => "ALTER INSTANCE RELOAD TLS",
         };
         service.reload = Some(Script::new().line(format!("{} -e '{reload}'", dialect(mysql).client())));
+        // A MySQL that stops while a replica listens waits for it some ten seconds longer; this ends with the process.
+        service.before_restart = (mysql.engine == Engine::Mysql)
+            .then(|| Script::new().line(format!("{} -e 'SET GLOBAL offline_mode=ON' || :", dialect(mysql).client())));
         service.proof = Some(proof(mysql));
         service.restart_impact = if *host == mysql.primary { Impact::WriteOutage } else { Impact::ConnectionDrop };
-        Ok(desired.want(host, service, [files]))
+        let directory = desired.want(host, DataDirectory { dialect: dialect(mysql) }, [files.clone()]);
+        let mut after = vec![files, directory, desired.want(host, unit_files, [])];
+        after.extend_from_slice(others);
+        Ok(desired.want(host, service, after))
     }
 
     fn secrets(site: &Site, mysql: &spec::Mysql, desired: &mut Desired) {
@@ -279,13 +324,14 @@ impl Component for Mysql {
             others: mysql.hosts().filter(|h| *h != host).cloned().collect(),
         };
         // The replicas close before the primary opens: at no instant are there two that can be written to.
-        let mut closed = Vec::new();
+        // And no two servers are ever away at a time: they start one after the other, the primary last.
+        let (mut closed, mut servers) = (Vec::new(), Vec::new());
         for replica in &mysql.replicas {
-            let server = Self::server(site, mysql, replica, desired)?;
-            closed.push(desired.want(replica, role(replica), [server]));
+            servers.push(Self::server(site, mysql, replica, &servers.clone(), desired)?);
+            closed.push(desired.want(replica, role(replica), servers.last().cloned()));
         }
         let mut ready = closed.clone();
-        ready.push(Self::server(site, mysql, &mysql.primary, desired)?);
+        ready.push(Self::server(site, mysql, &mysql.primary, &servers, desired)?);
         let open = desired.want(&mysql.primary, role(&mysql.primary), ready);
         let objects = Database {
             dialect,
@@ -303,6 +349,8 @@ impl Component for Mysql {
                 login: REPLICATION,
                 seed: SEED,
                 authority: format!("{DATABASE_TLS}/ca.crt"),
+                unit: unit.into(),
+                acknowledges: semi_sync(mysql),
             };
             followed.push(desired.want(replica, replication, [closed, objects.clone()]));
             debug_assert_eq!(followed.last().map(|k| &k.id), Some(&replication_source()));
