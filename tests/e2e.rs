@@ -29,7 +29,7 @@ mod words;
 #[path = "e2e/world.rs"]
 mod world;
 
-use foobar::lab::Suite;
+use foobar::lab::{self, Suite};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
@@ -81,6 +81,11 @@ fn main() -> ExitCode {
     let suites: Vec<Suite> =
         suites.split(',').map(|s| s.parse().expect("FOOBAR_E2E_SUITES names Debian releases")).collect();
     println!("\nrunning {} tests", wanted.len() * suites.len());
+    // A machine that nobody prepared: what the hosts are made with is installed as `lab demo` does it.
+    if let Err(error) = lab::install_prerequisites(&lab::state_dir(), &mut |_| {}) {
+        println!("{:?}\n\ntest result: FAILED. 0 passed; 1 failed; 0 ignored\n", miette::Report::new(error));
+        return ExitCode::from(101);
+    }
     std::panic::set_hook(Box::new(|_| {}));
     let begun = Instant::now();
     let tallies: Vec<(usize, usize)> = std::thread::scope(|scope| {
