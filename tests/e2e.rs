@@ -20,6 +20,8 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/sealed.rs"]
+mod sealed;
 #[path = "e2e/secrets.rs"]
 mod secrets;
 #[path = "e2e/webdriver.rs"]
@@ -54,6 +56,8 @@ const CASES: &[Case] = &[
     ("drift::what_was_changed_by_hand_is_named_and_mended", drift::what_was_changed_by_hand_is_named_and_mended),
     ("drift::the_database_too", drift::the_database_too),
     ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),
+    ("sealed::a_kept_plan_is_carried_out_as_it_was_shown", sealed::a_kept_plan_is_carried_out_as_it_was_shown),
+    ("sealed::a_kept_plan_is_refused_where_a_host_has_moved", sealed::a_kept_plan_is_refused_where_a_host_has_moved),
     ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),
     ("faults::the_way_to_a_host_is_barred", faults::the_way_to_a_host_is_barred),
     ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),

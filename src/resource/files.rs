@@ -15,6 +15,7 @@ use base64::Engine as _;
 /// expected one, up to 256 KiB. Arguments: path and expected digest by turns; `-` never sends the text.
 pub static FILES: Collector = Collector {
     name: "files",
+    volatile: &[],
     body: r#"
 want= n=$#
 while [ $n -gt 0 ]; do want="$want|$2 $1|"; set -- "$@" "$1"; shift 2; n=$((n - 2)); done

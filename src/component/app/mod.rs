@@ -29,10 +29,7 @@ use crate::{
     },
 };
 use serde::Serialize;
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 const ENVIRONMENT: &str = "/etc/foobar/app.env";
 const UNIT: &str = "/etc/systemd/system/foobar-app.service";
@@ -196,12 +193,11 @@ impl Component for App {
         let (Some(app), Ok(user)) = (&site.topology.app, APP_USER.parse::<UserName>()) else { return Ok(()) };
         Self::secrets(site, app, desired);
         let release = site.release.as_ref();
-        let archive: Option<Arc<[u8]>> = release.map(|r| Arc::from(r.archive.as_slice()));
-        let unpacked = release.zip(archive).map(|(r, archive)| Unpacked {
+        let unpacked = release.map(|r| Unpacked {
             root: APP_ROOT.into(),
             name: release_name(r),
             digest: r.digest.clone(),
-            archive,
+            archive: r.archive.clone(),
         });
         let mut prepared = Vec::new();
         for host in &app.on {
