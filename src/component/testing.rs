@@ -58,6 +58,7 @@ pub fn topology() -> Topology {
             max_connections: 151,
         }),
         firewall: Firewall::default(),
+        keep: Keep::default(),
     }
 }
 

@@ -34,9 +34,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 const ENVIRONMENT: &str = "/etc/foobar/app.env";
 const UNIT: &str = "/etc/systemd/system/foobar-app.service";
 
-/// Releases that a host keeps, the one that runs among them.
-const KEEP: usize = 5;
-
 /// `app:`
 #[derive(Debug)]
 pub struct App;
@@ -243,7 +240,8 @@ impl Component for App {
             if let Some(release) = release {
                 let name = release_name(release);
                 let migrated = app.migrate.is_some();
-                let current = Current { root: APP_ROOT.into(), name: name.clone(), keep: KEEP, migrated };
+                let current =
+                    Current { root: APP_ROOT.into(), name: name.clone(), keep: site.topology.keep.releases, migrated };
                 service.restart_on.push(Input {
                     path: format!("{APP_ROOT}/current"),
                     content: Content::new(name),
