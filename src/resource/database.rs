@@ -24,11 +24,18 @@ pub struct Login {
     pub on: Option<String>,
     /// What it may do, as `information_schema` spells it.
     pub privileges: Vec<&'static str>,
+    /// Whether it is made locked, and opened only while it is of use ([`super::db_copier::Copier`]).
+    pub locked: bool,
+}
+
+/// An account as SQL names it.
+pub(super) fn account(name: &str) -> String {
+    format!("{}@'%'", literal(name))
 }
 
 impl Login {
     fn account(&self) -> String {
-        format!("{}@'%'", literal(&self.name))
+        account(&self.name)
     }
 
     /// Where its privileges lie. In a grant, `_` is a wildcard.
@@ -163,6 +170,12 @@ impl Resource for Database {
                 record = record
                     .line(format!("stored=$({} -e {})", self.dialect.client(), crate::base::script::quote(&ask)))
                     .line(format!("printf '{digest} %s\\n' \"$stored\" >{RECORDS}/{name}.new && mv -f {RECORDS}/{name}.new {RECORDS}/{name}"));
+            }
+            if login.locked && row.is_none() {
+                sql.push_str(&format!("ALTER USER {} ACCOUNT LOCK;\n", login.account()));
+            } else if !login.locked && server.is_locked(&login.name) {
+                sql.push_str(&format!("ALTER USER {} ACCOUNT UNLOCK;\n", login.account()));
+                details.push(format!("{}: unlock", login.name));
             }
             let (statements, lines) = self.privileges(login, &server);
             sql.push_str(&statements);

@@ -109,6 +109,7 @@ impl Pair {
             secret: "pw".into(),
             on: on.map(str::to_owned),
             privileges: p.to_vec(),
+            locked: false,
         };
         let objects = Database {
             dialect: self.dialect,

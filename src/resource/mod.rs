@@ -5,6 +5,7 @@ pub mod account;
 pub mod database;
 #[cfg(test)]
 mod database_tests;
+pub mod db_copier;
 pub mod db_directory;
 pub mod db_role;
 pub mod dialect;

@@ -104,6 +104,16 @@ impl Replication {
         seen.all.iter().find(same).map(|(host, _)| host)
     }
 
+    /// Whether this plan fills it with a copy of its primary's data, if nothing stands in the way.
+    pub fn copies(&self, seen: &Seen<'_>) -> bool {
+        let server = Server::new(self.dialect, seen.here);
+        let empty = Observation::default();
+        let primary = Server::new(self.dialect, seen.all.get(&self.primary).unwrap_or(&empty));
+        let half = server.record("seeding").is_some();
+        let waits = !server.is_running() && !server.is_blank() && server.record("source").is_some();
+        half || !server.is_replica() && !waits && !primary.is_fresh()
+    }
+
     fn running(&self) -> Script {
         let show = self.dialect.client().replace(" -N", "");
         Script::new().line(format!("show={}", quote(&show))).line(RUNNING.trim())
@@ -111,9 +121,11 @@ impl Replication {
 
     /// Copies the primary's data. The mark on disk says that what lies here is half a copy, until replication runs: a run
     /// that is cut off is followed by one that copies anew.
-    fn copy(&self, password: &Secret) -> Script {
+    fn copy(&self, password: &Secret, apart: bool) -> Script {
         let client = self.dialect.client();
         let host = self.address.to_string();
+        // What is no InnoDB's is the same throughout only while nobody writes.
+        let still = if apart { "--lock-all-tables" } else { "--single-transaction" };
         let script = Script::new()
             .line(format!("mkdir -p -m 700 {RECORDS} && echo seeding >{RECORDS}/seeding && sync {RECORDS}"));
         match self.dialect {
@@ -129,7 +141,7 @@ impl Replication {
                     "{client} --init-command='SET SESSION sql_log_bin=0' <\"$scratch/dump\" & reader=$!"
                 ))
                 .line(format!(
-                    "{{ mariadb-dump --defaults-file=\"$scratch/login\" --host={host} {} --all-databases --single-transaction --master-data=2 --gtid --hex-blob --events --routines --ignore-table=mysql.gtid_slave_pos && echo 'FLUSH PRIVILEGES;' && touch \"$scratch/whole\"; }} | sed \"/^-- SET GLOBAL gtid_slave_pos=/w $scratch/position\" >\"$scratch/dump\"",
+                    "{{ mariadb-dump --defaults-file=\"$scratch/login\" --host={host} {} --all-databases {still} --master-data=2 --gtid --hex-blob --events --routines --ignore-table=mysql.gtid_slave_pos && echo 'FLUSH PRIVILEGES;' && touch \"$scratch/whole\"; }} | sed \"/^-- SET GLOBAL gtid_slave_pos=/w $scratch/position\" >\"$scratch/dump\"",
                     self.dialect.verified(&self.authority)
                 ))
                 .line("wait \"$reader\"")
@@ -241,8 +253,23 @@ impl Resource for Replication {
                 return Ok(Some(Change::new(Action::Create, summary, change)));
             }
             let seed = settled(seen, self.seed.1)?;
+            let apart = primary.apart();
+            if self.dialect == Dialect::Mysql && !apart.is_empty() {
+                return refuse(
+                    format!(
+                        "MySQL would copy these tables of {} without their rows: {}",
+                        self.primary,
+                        apart.join(", ")
+                    ),
+                    "say `ALTER TABLE … ENGINE=InnoDB` on the primary for each of them, then run foobar again",
+                );
+            }
             let summary = format!("copy the data of {} and replicate from it", self.primary);
-            let new = Change::new(Action::Create, summary, self.copy(seed).then(&change));
+            let mut new = Change::new(Action::Create, summary, self.copy(seed, !apart.is_empty()).then(&change));
+            if !apart.is_empty() {
+                new = new.impact(Impact::WriteOutage);
+                new.details.push(format!("writes wait while these tables are copied: {}", apart.join(", ")));
+            }
             return Ok(Some(if half { new.detail("an earlier copy was cut off") } else { new }));
         }
         let mut details: Vec<String> = self

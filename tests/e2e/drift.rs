@@ -88,6 +88,20 @@ const DATABASE: &[Drift] = &[
         also: &[],
     },
     Drift {
+        what: "the replica no longer says that it has received a write",
+        host: "web-02",
+        script: "$SQL -e 'SET GLOBAL $DEAF = OFF; STOP REPLICA; START REPLICA'",
+        named: &["replication source"],
+        also: &[],
+    },
+    Drift {
+        what: "the primary no longer waits for a replica",
+        host: "web-01",
+        script: "$SQL -e 'SET GLOBAL $WAIT = OFF'",
+        named: &["replication acknowledgement"],
+        also: &[],
+    },
+    Drift {
         what: "an account's password changed",
         host: "web-01",
         script: "u=$($SQL -NBe \"SELECT QUOTE(user), QUOTE(host) FROM mysql.user WHERE user = 'app_rw' LIMIT 1\" | tr '\\t' '@'); \
@@ -119,9 +133,14 @@ fn all(w: &mut World, drifts: &[Drift]) {
     w.converge();
     // One shell for both: MySQL's own client, or MariaDB's.
     let sql = if w.engine() == "mysql" { "mysql" } else { "mariadb" };
+    let (deaf, wait) = match sql {
+        "mysql" => ("rpl_semi_sync_replica_enabled", "rpl_semi_sync_source_enabled"),
+        _ => ("rpl_semi_sync_slave_enabled", "rpl_semi_sync_master_enabled"),
+    };
     let mut wrong = Vec::new();
     for drift in drifts {
-        w.on(drift.host, &drift.script.replace("$SQL", sql));
+        let script = drift.script.replace("$SQL", sql).replace("$DEAF", deaf).replace("$WAIT", wait);
+        w.on(drift.host, &script);
         let steps = w.plan(&[]);
         if let Some(why) = misnamed(drift, &steps) {
             wrong.push(format!("{}: {why}\n{steps:#?}", drift.what));

@@ -24,6 +24,7 @@ use crate::{
     resource::{
         Impact, Key, Resource,
         database::{CANARY, Database, Login},
+        db_copier::Copier,
         db_directory::DataDirectory,
         db_role::{Acknowledged, Writable},
         dialect::Dialect,
@@ -181,6 +182,7 @@ fn logins(site: &Site, mysql: &spec::Mysql) -> Vec<Login> {
         secret: secret.into(),
         on: on.map(str::to_owned),
         privileges: privileges.to_vec(),
+        locked: name == SEED.0,
     };
     let schema = Some(mysql.database.as_str());
     let mut all = vec![login(APP_RW, schema, &DATA), login(APP_RO, schema, &["SELECT"])];
@@ -340,24 +342,38 @@ impl Component for Mysql {
         };
         let objects = desired.want(&mysql.primary, objects, [open]);
         debug_assert_eq!(objects.id, database_objects());
+        let replication = || Replication {
+            dialect,
+            primary: mysql.primary.clone(),
+            address: site.address(&mysql.primary),
+            login: REPLICATION,
+            seed: SEED,
+            authority: format!("{DATABASE_TLS}/ca.crt"),
+            unit: unit.into(),
+            acknowledges: semi_sync(mysql),
+        };
+        let copier = |open| Copier {
+            dialect,
+            account: SEED.0,
+            replicas: mysql.replicas.iter().map(|r| (r.clone(), replication())).collect(),
+            open,
+        };
         let mut followed = vec![objects.clone()];
+        let mut ready = objects;
+        if !mysql.replicas.is_empty() {
+            ready = desired.want(&mysql.primary, copier(true), [ready]);
+        }
         for (replica, closed) in mysql.replicas.iter().zip(closed) {
-            let replication = Replication {
-                dialect,
-                primary: mysql.primary.clone(),
-                address: site.address(&mysql.primary),
-                login: REPLICATION,
-                seed: SEED,
-                authority: format!("{DATABASE_TLS}/ca.crt"),
-                unit: unit.into(),
-                acknowledges: semi_sync(mysql),
-            };
-            followed.push(desired.want(replica, replication, [closed, objects.clone()]));
+            let mut after = vec![closed, ready.clone()];
+            // MySQL's donor serves one copy at a time, and refuses a second.
+            after.extend(followed.last().filter(|_| mysql.engine == Engine::Mysql).cloned());
+            followed.push(desired.want(replica, replication(), after));
             debug_assert_eq!(followed.last().map(|k| &k.id), Some(&replication_source()));
         }
         if !mysql.replicas.is_empty() {
             let wait = Acknowledged { dialect, unit: unit.into(), on: semi_sync(mysql) };
-            desired.want(&mysql.primary, wait, followed);
+            desired.want(&mysql.primary, wait, followed.clone());
+            desired.want(&mysql.primary, copier(false), followed);
         }
         Ok(())
     }
