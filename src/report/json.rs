@@ -7,7 +7,7 @@ use crate::{
     component::Verdict,
     event::{Event, Reporter},
     plan::{Plan, StepId},
-    resource::{Action, FileDiff, Impact, ResourceId},
+    resource::{Action, FileDiff, Impact, ResourceId, drift::Drift},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,6 +36,7 @@ struct StepDocument<'a> {
     summary: &'a str,
     details: &'a [String],
     impact: Impact,
+    drift: Option<Drift>,
     diffs: &'a [FileDiff],
     after: &'a [StepId],
 }
@@ -51,6 +52,7 @@ impl<'a> PlanDocument<'a> {
             summary: &s.change.summary,
             details: &s.change.details,
             impact: s.change.impact,
+            drift: s.change.drift,
             diffs: &s.change.diffs,
             after: &s.after,
         });

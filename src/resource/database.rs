@@ -3,7 +3,7 @@
 //! that changes nothing would leave a transaction of its own.
 
 use super::{
-    Action, Change, Probe, Refusal, Resource, ResourceId, Seen,
+    Action, Change, Drift, Probe, Refusal, Resource, ResourceId, Seen,
     dialect::{Dialect, RECORDS, Server, identifier, literal},
 };
 use crate::base::{digest, script::Script, secret::Secret};
@@ -136,6 +136,8 @@ impl Resource for Database {
         }
         let (mut sql, mut details, mut record) = (String::new(), Vec::new(), Script::new());
         let has: BTreeSet<&str> = server.schemas().collect();
+        // Of a change that makes something, or sets another password, the topology is the cause.
+        let mut by_hand = self.schemas.iter().all(|s| has.contains(s.as_str()));
         for schema in self.schemas.iter().filter(|s| !has.contains(s.as_str())) {
             sql.push_str(&format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4;\n", identifier(schema)));
             details.push(format!("schema {schema}"));
@@ -157,6 +159,7 @@ impl Resource for Database {
                 .is_some_and(|r| r.first() == Some(&digest) && r.get(1).is_some_and(|s| s == stored));
             if row.is_none() || !ssl || !known {
                 let name = &login.name;
+                by_hand &= row.is_some() && server.record(name).is_some_and(|r| r.first() == Some(&digest));
                 details.push(match row {
                     None => format!("account {name}"),
                     Some(_) if !ssl => format!("{name}: require TLS"),
@@ -191,6 +194,6 @@ impl Resource for Database {
             Script::new().line(format!("mkdir -p -m 700 {RECORDS}")).then(&self.dialect.run(&sql)).then(&record);
         let mut change = Change::new(action, summary, script);
         change.details = details;
-        Ok(Some(change))
+        Ok(Some(change.drift(by_hand.then_some(Drift::Account))))
     }
 }

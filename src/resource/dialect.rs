@@ -47,8 +47,8 @@ held() {
 }
 command -v "$client" >/dev/null || { printf 'state\tabsent\n'; held; return 0; }
 said=$("$client" --no-defaults -u root --socket=/run/mysqld/mysqld.sock --connect-timeout=5 $more -B 2>&1 <<SQL
-SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','offline_mode','gtid_executed','gtid_binlog_pos','gtid_binlog_state','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled','rpl_semi_sync_slave_enabled','rpl_semi_sync_replica_enabled');
-SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients','Slave_heartbeat_period');
+SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','offline_mode','gtid_executed','gtid_binlog_pos','gtid_binlog_state','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled','rpl_semi_sync_slave_enabled','rpl_semi_sync_replica_enabled','binlog_expire_logs_seconds','binlog_format','character_set_server','expire_logs_days','gtid_strict_mode','innodb_flush_log_at_trx_commit','local_infile','max_connections','replica_net_timeout','require_secure_transport','rpl_semi_sync_master_wait_point','rpl_semi_sync_source_wait_point','slave_net_timeout','sync_binlog');
+SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients','Slave_heartbeat_period','Ssl_server_not_before','Ssl_server_not_after');
 SELECT 'schema' AS k, schema_name, (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=schema_name) AS n FROM information_schema.schemata WHERE schema_name NOT IN ('mysql','information_schema','performance_schema','sys');
 SELECT 'uncopied' AS k, table_schema, table_name, engine FROM information_schema.tables WHERE table_type='BASE TABLE' AND engine<>'InnoDB' AND table_schema NOT IN ('mysql','information_schema','performance_schema','sys');
 SELECT 'account' AS k, user, ssl_type, SHA2(authentication_string,256) FROM mysql.user WHERE host='%';

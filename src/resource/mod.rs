@@ -8,9 +8,11 @@ mod database_tests;
 pub mod db_copier;
 pub mod db_directory;
 pub mod db_role;
+pub mod db_variables;
 pub mod dialect;
 #[cfg(test)]
 mod dialect_tests;
+pub mod drift;
 pub mod files;
 pub mod migration;
 pub mod packages;
@@ -24,6 +26,7 @@ pub mod system;
 mod tests;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
+use drift::Drift;
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -246,6 +249,8 @@ pub struct Change {
     pub diffs: Vec<FileDiff>,
     /// What users may feel.
     pub impact: Impact,
+    /// How the host came to differ, where not by the topology.
+    pub drift: Option<Drift>,
     /// What runs on the host, as root: POSIX sh, stdin from /dev/null, exit 0 for success. What it prints on stderr is
     /// shown when it fails. Safe to run again after it was cut off at any instant.
     pub script: Script,
@@ -262,6 +267,7 @@ impl Change {
             details: Vec::new(),
             diffs: Vec::new(),
             impact: Impact::None,
+            drift: None,
             script,
             confirm: None,
         }
@@ -270,6 +276,12 @@ impl Change {
     /// With a line that says why or what.
     pub fn detail(mut self, line: impl Into<String>) -> Self {
         self.details.push(line.into());
+        self
+    }
+
+    /// With how the host came to differ.
+    pub fn drift(mut self, drift: impl Into<Option<Drift>>) -> Self {
+        self.drift = drift.into();
         self
     }
 

@@ -2,7 +2,7 @@
 //! never done for the user: taking a server's own data away. Which hosts these are is not known here.
 
 use super::{
-    Action, Change, Impact, Observation, Probe, Refusal, Resource, ResourceId, Seen,
+    Action, Change, Drift, Impact, Observation, Probe, Refusal, Resource, ResourceId, Seen,
     database::{recorded, settled},
     dialect::{Dialect, RECORDS, Server, literal},
     service::Service,
@@ -285,7 +285,8 @@ impl Resource for Replication {
             let mut change =
                 Change::new(Action::Update, format!("replicate from {}", self.primary), self.change(password, &digest));
             change.details = details;
-            return Ok(Some(change.impact(Impact::None)));
+            // Told by foobar, and by nobody since, it would say the same.
+            return Ok(Some(change.drift(told.then_some(Drift::Replication))));
         }
         let stopped: Vec<String> = ["IO", "SQL"]
             .iter()
@@ -311,6 +312,7 @@ impl Resource for Replication {
         let script = self.dialect.run(&format!("{set}STOP REPLICA;\nSTART REPLICA;\n")).then(&self.running());
         let summary = if stopped.is_empty() { "restart replication" } else { "start replication" };
         let mut change = Change::new(Action::Update, summary, script);
+        change.drift = Some(if stopped.is_empty() { Drift::Variable } else { Drift::Stopped });
         change.details = stopped;
         if deaf {
             let what = if self.acknowledges { "does not acknowledge writes" } else { "acknowledges writes" };
