@@ -13,6 +13,8 @@ pub mod dialect;
 #[cfg(test)]
 mod dialect_tests;
 pub mod drift;
+#[cfg(test)]
+mod drift_tests;
 pub mod files;
 pub mod migration;
 pub mod packages;
