@@ -104,14 +104,24 @@ impl Replication {
         seen.all.iter().find(same).map(|(host, _)| host)
     }
 
+    /// What is recorded of the source that it was told of, as it would be now.
+    fn digest(&self, seen: &Seen<'_>) -> Result<String, Refusal> {
+        let password = settled(seen, self.login.1)?;
+        Ok(recorded(seen, &Secret::new(format!("{} {}", self.address, password.expose()))))
+    }
+
+    /// Whether it was told of this very source, and has not lost that with all the rest.
+    fn is_told(server: &Server<'_>, digest: &str) -> bool {
+        server.record("source").and_then(|r| r.first()).is_some_and(|d| d == digest) && !server.is_blank()
+    }
+
     /// Whether this plan fills it with a copy of its primary's data, if nothing stands in the way.
     pub fn copies(&self, seen: &Seen<'_>) -> bool {
         let server = Server::new(self.dialect, seen.here);
         let empty = Observation::default();
         let primary = Server::new(self.dialect, seen.all.get(&self.primary).unwrap_or(&empty));
-        let half = server.record("seeding").is_some();
-        let waits = !server.is_running() && !server.is_blank() && server.record("source").is_some();
-        half || !server.is_replica() && !waits && !primary.is_fresh()
+        let waits = || !server.is_running() && self.digest(seen).is_ok_and(|d| Self::is_told(&server, &d));
+        server.record("seeding").is_some() || !server.is_replica() && !waits() && !primary.is_fresh()
     }
 
     fn running(&self) -> Script {
@@ -125,6 +135,7 @@ impl Replication {
         let client = self.dialect.client();
         let host = self.address.to_string();
         // What is no InnoDB's is the same throughout only while nobody writes.
+        let shut = quote(&format!("(where --limit leaves {} out, its account for copies stays locked)", self.primary));
         let still = if apart { "--lock-all-tables" } else { "--single-transaction" };
         let script = Script::new()
             .line(format!("mkdir -p -m 700 {RECORDS} && echo seeding >{RECORDS}/seeding && sync {RECORDS}"));
@@ -141,11 +152,13 @@ impl Replication {
                     "{client} --init-command='SET SESSION sql_log_bin=0' <\"$scratch/dump\" & reader=$!"
                 ))
                 .line(format!(
-                    "{{ mariadb-dump --defaults-file=\"$scratch/login\" --host={host} {} --all-databases {still} --master-data=2 --gtid --hex-blob --events --routines --ignore-table=mysql.gtid_slave_pos && echo 'FLUSH PRIVILEGES;' && touch \"$scratch/whole\"; }} | sed \"/^-- SET GLOBAL gtid_slave_pos=/w $scratch/position\" >\"$scratch/dump\"",
+                    "{{ mariadb-dump --defaults-file=\"$scratch/login\" --host={host} {} --all-databases {still} --master-data=2 --gtid --hex-blob --events --routines --ignore-table=mysql.gtid_slave_pos && echo 'FLUSH PRIVILEGES;' && touch \"$scratch/whole\"; }} | sed -e \"/^-- SET GLOBAL gtid_slave_pos=/w $scratch/position\" -e \"/^-- Server version/w $scratch/version\" >\"$scratch/dump\"",
                     self.dialect.verified(&self.authority)
                 ))
                 .line("wait \"$reader\"")
-                .line("[ -e \"$scratch/whole\" ] || { echo \"the copy of the primary's data broke off\" >&2; exit 1; }")
+                .line(format!("[ -e \"$scratch/whole\" ] || {{ echo \"the copy of the primary's data broke off\" {shut} >&2; exit 1; }}"))
+                // The tables of the system are the primary's now, perhaps an older server's.
+                .line(format!("case $(cut -f 2 \"$scratch/version\") in \"$({client} -e 'SELECT VERSION()')\") ;; *) mariadb-upgrade --no-defaults -u root --socket=/run/mysqld/mysqld.sock --force --upgrade-system-tables --silent ;; esac"))
                 .line("position=$(sed -n \"s/^-- SET GLOBAL gtid_slave_pos='\\([0-9,-]*\\)';*$/\\1/p\" \"$scratch/position\" | tail -n 1)")
                 .line("[ -n \"$position\" ] || { echo \"the primary's copy does not say where it was taken\" >&2; exit 1; }")
                 .line(format!(
@@ -166,7 +179,7 @@ impl Replication {
                     &format!("{client} 2>\"$cloned\" || :"),
                 )
                 // Before its record is looked at: that may be of an earlier copy.
-                .line("if grep -qvE '^ERROR (2013|2006|3707)|^$|Warning' \"$cloned\"; then cat \"$cloned\" >&2; exit 1; fi")
+                .line(format!("if grep -qvE '^ERROR (2013|2006|3707)|^$|Warning' \"$cloned\"; then cat \"$cloned\" >&2; ! grep -q locked \"$cloned\" || echo {shut} >&2; exit 1; fi"))
                 .line("try=0")
                 .line(format!(
                     "until [ \"$({client} -e 'SELECT state FROM performance_schema.clone_status WHERE binlog_file<>\"\"' 2>/dev/null)\" = Completed ]; do"
@@ -198,7 +211,7 @@ impl Resource for Replication {
         let primary = Server::new(self.dialect, seen.all.get(&self.primary).unwrap_or(&empty));
         let refuse = |what: String, help: &str| Err(Refusal { host: seen.host.clone(), what, help: help.into() });
         let password = settled(seen, self.login.1)?;
-        let digest = recorded(seen, &Secret::new(format!("{} {}", self.address, password.expose())));
+        let digest = self.digest(seen)?;
         let half = server.record("seeding").is_some();
 
         // First, since what is said below about this server's data would be wrong of the one that counts.
@@ -223,7 +236,7 @@ impl Resource for Replication {
                 );
             }
         }
-        let told = server.record("source").and_then(|r| r.first()) == Some(&digest) && !server.is_blank();
+        let told = Self::is_told(&server, &digest);
         // What is on the replica alone would be lost for the site the moment an empty primary opens.
         let held = server.held_list();
         if !half && !held.is_empty() && primary.held().next().is_none() && (told || server.is_replica()) {

@@ -128,6 +128,9 @@ pub fn a_stray_write_on_a_replica_is_refused_until_it_is_filled_anew(w: &mut Wor
     w.foobar(&["plan"])
         .ends(0)
         .says(&["make an empty data directory", "copy the data of web-01 and replicate from it"]);
+    // The account that reads everything is opened on the primary alone; a copy that was cut off is made anew.
+    w.foobar(&["apply", "--yes", "--limit", "web-02"]).ends(1).says(&["locked", "where --limit leaves web-01 out"]);
+    w.foobar(&["plan"]).ends(0).says(&["an earlier copy was cut off", "unlock the account for copies"]);
     w.apply(&[]);
     w.is_converged();
     arrives(w, "web-02", "later than the stray, 2");
