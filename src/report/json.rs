@@ -10,7 +10,7 @@ use crate::{
         Plan, StepId,
         seal::{Moved, Sealed},
     },
-    resource::{Action, FileDiff, Impact, ResourceId},
+    resource::{Action, FileDiff, Impact, ResourceId, drift::Drift},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ struct StepDocument<'a> {
     summary: &'a str,
     details: &'a [String],
     impact: Impact,
+    drift: Option<Drift>,
     diffs: &'a [FileDiff],
     after: &'a [StepId],
 }
@@ -54,6 +55,7 @@ impl<'a> PlanDocument<'a> {
             summary: &s.change.summary,
             details: &s.change.details,
             impact: s.change.impact,
+            drift: s.change.drift,
             diffs: &s.change.diffs,
             after: &s.after,
         });

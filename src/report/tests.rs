@@ -17,7 +17,7 @@ use crate::{
     component::Verdict,
     event::{Event, Reporter},
     plan::{Plan, Step},
-    resource::{Action, Change, FileDiff, Impact, Refusal, ResourceId},
+    resource::{Action, Change, FileDiff, Impact, Refusal, ResourceId, drift::Drift},
     transport::{TransportError, TransportErrorKind},
 };
 use std::time::Duration;
@@ -97,6 +97,7 @@ pub(super) fn everything() -> Plan {
             ("service", "nginx"),
             change(Action::Update, "reload nginx")
                 .detail("the running configuration is older than its file")
+                .drift(Drift::Outdated)
                 .impact(Impact::Reload),
         )
         .step(

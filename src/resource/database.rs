@@ -3,7 +3,7 @@
 //! that changes nothing would leave a transaction of its own.
 
 use super::{
-    Action, Change, Probe, Refusal, Resource, ResourceId, Seen,
+    Action, Change, Drift, Probe, Refusal, Resource, ResourceId, Seen,
     dialect::{Dialect, RECORDS, Server, identifier, literal},
 };
 use crate::base::{digest, script::Script, secret::Secret};
@@ -24,11 +24,18 @@ pub struct Login {
     pub on: Option<String>,
     /// What it may do, as `information_schema` spells it.
     pub privileges: Vec<&'static str>,
+    /// Whether it is made locked, and opened only while it is of use ([`super::db_copier::Copier`]).
+    pub locked: bool,
+}
+
+/// An account as SQL names it.
+pub(super) fn account(name: &str) -> String {
+    format!("{}@'%'", literal(name))
 }
 
 impl Login {
     fn account(&self) -> String {
-        format!("{}@'%'", literal(&self.name))
+        account(&self.name)
     }
 
     /// Where its privileges lie. In a grant, `_` is a wildcard.
@@ -129,6 +136,8 @@ impl Resource for Database {
         }
         let (mut sql, mut details, mut record) = (String::new(), Vec::new(), Script::new());
         let has: BTreeSet<&str> = server.schemas().collect();
+        // Of a change that makes something, or sets another password, the topology is the cause.
+        let mut by_hand = self.schemas.iter().all(|s| has.contains(s.as_str()));
         for schema in self.schemas.iter().filter(|s| !has.contains(s.as_str())) {
             sql.push_str(&format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4;\n", identifier(schema)));
             details.push(format!("schema {schema}"));
@@ -150,6 +159,7 @@ impl Resource for Database {
                 .is_some_and(|r| r.first() == Some(&digest) && r.get(1).is_some_and(|s| s == stored));
             if row.is_none() || !ssl || !known {
                 let name = &login.name;
+                by_hand &= row.is_some() && server.record(name).is_some_and(|r| r.first() == Some(&digest));
                 details.push(match row {
                     None => format!("account {name}"),
                     Some(_) if !ssl => format!("{name}: require TLS"),
@@ -163,6 +173,12 @@ impl Resource for Database {
                 record = record
                     .line(format!("stored=$({} -e {})", self.dialect.client(), crate::base::script::quote(&ask)))
                     .line(format!("printf '{digest} %s\\n' \"$stored\" >{RECORDS}/{name}.new && mv -f {RECORDS}/{name}.new {RECORDS}/{name}"));
+            }
+            if login.locked && row.is_none() {
+                sql.push_str(&format!("ALTER USER {} ACCOUNT LOCK;\n", login.account()));
+            } else if !login.locked && server.is_locked(&login.name) {
+                sql.push_str(&format!("ALTER USER {} ACCOUNT UNLOCK;\n", login.account()));
+                details.push(format!("{}: unlock", login.name));
             }
             let (statements, lines) = self.privileges(login, &server);
             sql.push_str(&statements);
@@ -178,6 +194,6 @@ impl Resource for Database {
             Script::new().line(format!("mkdir -p -m 700 {RECORDS}")).then(&self.dialect.run(&sql)).then(&record);
         let mut change = Change::new(action, summary, script);
         change.details = details;
-        Ok(Some(change))
+        Ok(Some(change.drift(by_hand.then_some(Drift::Account))))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     database::{CANARY, Database, Login, recorded},
+    db_copier::Copier,
     db_directory::DataDirectory,
     db_role::{Acknowledged, Writable},
     dialect::{DATABASE, Dialect, Server},
@@ -109,6 +110,7 @@ impl Pair {
             secret: "pw".into(),
             on: on.map(str::to_owned),
             privileges: p.to_vec(),
+            locked: false,
         };
         let objects = Database {
             dialect: self.dialect,
@@ -333,6 +335,50 @@ fn an_empty_data_directory_is_made_anew_and_filled_again() {
         seen.add(DATABASE.name, kept);
         assert!(!Server::new(Dialect::Mariadb, &seen).is_blank(), "{kept}");
     }
+}
+
+#[test]
+fn the_account_for_copies_is_open_only_around_a_copy() {
+    let seen = |n: usize, t: String, copy: bool, open: bool| match (n, copy) {
+        (0, _) => t + "account\tfoobar_seed\tANY\tx\n" + if open { "" } else { "locked\tfoobar_seed\n" },
+        (_, true) => "state\trunning\nread_only\tON\nsuper_read_only\tON\n".into(),
+        _ => t,
+    };
+    for at in 0..2 {
+        for (copy, open, want) in [
+            (false, false, [false, false]),
+            (true, false, [true, true]),
+            // An earlier run was cut off.
+            (false, true, [false, true]),
+            (true, true, [false, true]),
+        ] {
+            let mut pair = Pair::new(at, |n, t| seen(n, t, copy, open));
+            let mut plan = |open| {
+                let replicas = vec![(name(1), pair.replication())];
+                let copier = Copier { dialect: pair.dialect, account: "foobar_seed", replicas, open };
+                let change = pair.on(0, |seen| copier.diff(seen)).unwrap();
+                pair.changing.extend(change.as_ref().map(|c| (Key::new(&name(0), copier.id()), c.impact)));
+                change.is_some()
+            };
+            assert_eq!([plan(true), plan(false)], want, "copy {copy}, open {open}");
+        }
+    }
+}
+
+#[test]
+fn tables_that_no_snapshot_holds_are_seen_before_a_copy() {
+    let fresh = |n: usize, t: String| match n {
+        1 => "state\trunning\nread_only\tON\nsuper_read_only\tON\n".to_owned(),
+        _ => t + "uncopied\tfoo_bar\told\tMyISAM\n",
+    };
+    let plan = |at: usize| Pair::new(at, fresh).plan();
+    assert_eq!(
+        plan(0),
+        [
+            "copy the data of db-01 and replicate from it: writes wait while these tables are copied: foo_bar.old (MyISAM)"
+        ]
+    );
+    assert_eq!(plan(1), ["refused: MySQL would copy these tables of db-01 without their rows: foo_bar.old (MyISAM)"]);
 }
 
 #[test]

@@ -5,11 +5,16 @@ pub mod account;
 pub mod database;
 #[cfg(test)]
 mod database_tests;
+pub mod db_copier;
 pub mod db_directory;
 pub mod db_role;
+pub mod db_variables;
 pub mod dialect;
 #[cfg(test)]
 mod dialect_tests;
+pub mod drift;
+#[cfg(test)]
+mod drift_tests;
 pub mod files;
 pub mod migration;
 pub mod packages;
@@ -23,6 +28,7 @@ pub mod system;
 mod tests;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
+use drift::Drift;
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
@@ -263,6 +269,8 @@ pub struct Change {
     pub diffs: Vec<FileDiff>,
     /// What users may feel.
     pub impact: Impact,
+    /// How the host came to differ, where not by the topology.
+    pub drift: Option<Drift>,
     /// What runs on the host, as root: POSIX sh, stdin from /dev/null, exit 0 for success. What it prints on stderr is
     /// shown when it fails. Safe to run again after it was cut off at any instant.
     #[serde(skip)]
@@ -281,6 +289,7 @@ impl Change {
             details: Vec::new(),
             diffs: Vec::new(),
             impact: Impact::None,
+            drift: None,
             script,
             confirm: None,
         }
@@ -289,6 +298,12 @@ impl Change {
     /// With a line that says why or what.
     pub fn detail(mut self, line: impl Into<String>) -> Self {
         self.details.push(line.into());
+        self
+    }
+
+    /// With how the host came to differ.
+    pub fn drift(mut self, drift: impl Into<Option<Drift>>) -> Self {
+        self.drift = drift.into();
         self
     }
 

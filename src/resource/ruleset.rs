@@ -2,7 +2,7 @@
 //! own, and put back by a timer unless a fresh login confirms it. No other table is ever touched. Which rules are in it,
 //! the component says.
 
-use super::{Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen};
+use super::{Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen};
 use crate::base::{
     digest::sha256,
     script::{Script, quote},
@@ -125,6 +125,15 @@ impl Resource for Ruleset {
             load(&text, self.confirm_within),
         );
         change.confirm = Some(confirm(&digest));
+        // What was recorded when it was loaded tells what somebody changed since.
+        let recorded = one("loaded", 1);
+        change.drift = recorded.and_then(|recorded| match one("file", 0) {
+            None => Some(Drift::Removed),
+            Some(file) if file != recorded && !same_file => Some(Drift::Edited),
+            _ if one("live", 0) != one("loaded", 0) => Some(Drift::Firewall),
+            _ if one("enabled", 0).is_none() => Some(Drift::Disabled),
+            _ => None,
+        });
         if !same_file {
             change.diffs.push(FileDiff {
                 path: "/etc/foobar/firewall.nft".into(),
