@@ -127,6 +127,15 @@ Examples:
 
 Without --yes it asks; where there is no terminal to ask on, --yes is needed.")]
     Apply(ApplyArgs),
+    /// give a password or certificate that foobar made another value, without a failed request
+    #[command(after_help = "\
+Examples:
+  foobar rotate                           list what can be rotated
+  foobar rotate app_rw                    the account that the app writes with
+  foobar rotate SESSION_KEY site --yes    a secret of the app, and the site's certificate
+
+While a database account's password changes, the former one opens it too, until every app has the new one.")]
+    Rotate(RotateArgs),
     /// prove that the hosts serve what the topology says; nothing is changed
     #[command(after_help = "\
 Examples:
@@ -298,6 +307,33 @@ pub struct ApplyArgs {
     #[command(flatten)]
     pub reach: ReachArgs,
     /// How it is shown.
+    #[command(flatten)]
+    pub diff: DiffArgs,
+    /// For programs.
+    #[command(flatten)]
+    pub json: JsonArgs,
+    /// do not ask
+    #[arg(short, long, visible_alias = "auto-approve", env = "FOOBAR_YES", hide_env = true)]
+    #[arg(value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    pub yes: bool,
+}
+
+/// `foobar rotate`
+#[derive(Clone, Debug, Args)]
+pub struct RotateArgs {
+    /// secrets by their names, database accounts or variables of the app; none: list them
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Which site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+    /// Which hosts.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+    /// How they are reached.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+    /// How the plan is shown.
     #[command(flatten)]
     pub diff: DiffArgs,
     /// For programs.

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     engine,
+    plan::Plan,
     report::{Verbosity, diff::DiffStyle, json, outcome::Outcome, plan::View},
 };
 use std::{io::stdout, time::Instant};
@@ -23,6 +24,28 @@ pub fn view(screen: &Screen, diff: DiffStyle) -> View {
 pub fn trips(screen: &Screen, work: &Work) {
     if screen.verbosity >= Verbosity::Verbose {
         screen.say(&format!("round trips: {} connections made, {} execs", work.ssh.connections(), work.ssh.execs()));
+    }
+}
+
+/// Asks whether a plan that was shown shall be carried out, unless there is nothing in it or `yes` was said before.
+pub async fn agree(screen: &Screen, plan: &Plan, yes: bool, question: &str) -> Result<(), Exit> {
+    if plan.is_empty() || yes {
+        return Ok(());
+    }
+    match screen.consent(&format!("\n{question} Only `yes` is taken as one:")).await {
+        Some(true) => Ok(()),
+        Some(false) => {
+            screen.say("Nothing was changed.");
+            Err(Exit::Failed)
+        }
+        None => {
+            screen.problem(
+                "foobar::consent",
+                "there is no terminal to ask on, and nothing was changed",
+                "look at the plan, then run it with --yes",
+            );
+            Err(Exit::Usage)
+        }
     }
 }
 

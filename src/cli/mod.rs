@@ -9,6 +9,7 @@ mod lab;
 pub mod limit;
 mod local;
 mod recipes;
+mod rotate;
 mod screen;
 mod sealed;
 mod work;
@@ -42,6 +43,7 @@ pub fn main() -> Exit {
                 Command::Plan(args) => recipes::plan(&screen, args).await,
                 Command::Show(args) => sealed::show(&screen, args),
                 Command::Apply(args) => recipes::apply(&screen, args).await,
+                Command::Rotate(args) => rotate::rotate(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
                 Command::Lab(args) => lab::run(&screen, args).await,

@@ -3,7 +3,7 @@
 //! that changes nothing would leave a transaction of its own.
 
 use super::{
-    Action, Change, Drift, Probe, Refusal, Resource, ResourceId, Seen,
+    Action, Change, Drift, Probe, Refusal, Resource, ResourceId, Seen, db_password,
     dialect::{Dialect, RECORDS, Server, identifier, literal},
 };
 use crate::base::{digest, script::Script, secret::Secret};
@@ -45,7 +45,7 @@ impl Login {
 }
 
 /// What a server that is written to shall hold.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Database {
     /// Which server.
     pub dialect: Dialect,
@@ -69,8 +69,54 @@ pub(super) fn settled<'a>(seen: &Seen<'a>, name: &str) -> Result<&'a Secret, Ref
     })
 }
 
+/// SHA-256 of nothing: what the probe says of an account without a password.
+const NO_PASSWORD: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// How an account stands against what it shall be.
+struct Standing<'a> {
+    /// Its row: name, TLS, digest of what the server keeps of its password.
+    row: Option<&'a [String]>,
+    /// The digest that its password would be recorded with.
+    digest: String,
+    /// Whether its password is the one that foobar set.
+    is_known: bool,
+}
+
+impl Standing<'_> {
+    fn field(&self, at: usize) -> &str {
+        self.row.and_then(|r| r.get(at)).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Whether it has a password that its clients may go on with while they get the new one.
+    fn is_replaced(&self) -> bool {
+        !self.is_known && !["", NO_PASSWORD].contains(&self.field(2))
+    }
+}
+
 impl Database {
-    fn password(&self, login: &Login, secret: &Secret) -> String {
+    fn standing<'a>(login: &Login, server: &Server<'a>, seen: &Seen<'_>) -> Result<Standing<'a>, Refusal> {
+        let digest = recorded(seen, settled(seen, &login.secret)?);
+        let row = server.rows("account").iter().find(|r| r.first() == Some(&login.name)).map(Vec::as_slice);
+        let mut standing = Standing { row, digest, is_known: false };
+        let record = server.record(&login.name).unwrap_or_default();
+        standing.is_known = row.is_some()
+            && record.first() == Some(&standing.digest)
+            && record.get(1).is_some_and(|s| s == standing.field(2));
+        Ok(standing)
+    }
+
+    /// Accounts whose password this plan replaces while the former one still opens them.
+    pub fn replaced(&self, seen: &Seen<'_>) -> Vec<String> {
+        let server = Server::new(self.dialect, seen.here);
+        let replaced = |login: &&Login| Self::standing(login, &server, seen).is_ok_and(|s| s.is_replaced());
+        self.logins.iter().filter(replaced).map(|l| l.name.clone()).collect()
+    }
+
+    fn password(&self, login: &Login, secret: &Secret, standing: &Standing<'_>, server: &Server<'_>) -> String {
+        if standing.is_replaced() {
+            let keep = !server.has_second(&login.name);
+            return db_password::change(self.dialect, &login.name, &literal(secret.expose()), keep);
+        }
         let (account, value) = (login.account(), literal(secret.expose()));
         match self.dialect {
             // MariaDB would write the password itself into its binary log; of this, it writes the hash.
@@ -150,22 +196,18 @@ impl Resource for Database {
         }
         for login in &self.logins {
             let secret = settled(seen, &login.secret)?;
-            let digest = recorded(seen, secret);
-            let row = server.rows("account").iter().find(|r| r.first() == Some(&login.name));
-            let ssl = row.and_then(|r| r.get(1)).is_some_and(|s| s == "ANY");
-            let stored = row.and_then(|r| r.get(2)).map(String::as_str).unwrap_or_default();
-            let known = server
-                .record(&login.name)
-                .is_some_and(|r| r.first() == Some(&digest) && r.get(1).is_some_and(|s| s == stored));
-            if row.is_none() || !ssl || !known {
+            let standing = Self::standing(login, &server, seen)?;
+            let (row, digest, ssl) = (standing.row, &standing.digest, standing.field(1) == "ANY");
+            if row.is_none() || !ssl || !standing.is_known {
                 let name = &login.name;
-                by_hand &= row.is_some() && server.record(name).is_some_and(|r| r.first() == Some(&digest));
+                by_hand &= row.is_some() && server.record(name).is_some_and(|r| r.first() == Some(digest));
                 details.push(match row {
                     None => format!("account {name}"),
                     Some(_) if !ssl => format!("{name}: require TLS"),
+                    Some(_) if seen.secrets.is_made(&login.secret) => format!("{name}: another password"),
                     Some(_) => format!("{name}: set the password again (it is not the one foobar set)"),
                 });
-                sql.push_str(&self.password(login, secret));
+                sql.push_str(&self.password(login, secret, &standing, &server));
                 let ask = format!(
                     "SELECT SHA2(authentication_string,256) FROM mysql.user WHERE user={} AND host='%'",
                     literal(name)

@@ -27,10 +27,12 @@ pub static DATABASE: Collector = Collector {
 client=$1 extra= more=--skip-ssl
 if [ "$client" = mariadb ]; then
   extra="SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, '' AS l, CONCAT(@q,REPLACE(role,@q,CONCAT(@q,@q)),@q), 'NO' FROM mysql.roles_mapping WHERE host='%';
-SELECT 'locked' AS k, user FROM mysql.global_priv WHERE host='%' AND JSON_VALUE(priv,'\$.account_locked');"
+SELECT 'locked' AS k, user FROM mysql.global_priv WHERE host='%' AND JSON_VALUE(priv,'\$.account_locked');
+SELECT 'second' AS k, user FROM mysql.global_priv WHERE host='%' AND JSON_LENGTH(JSON_QUERY(priv,'\$.auth_or'))>1;"
 else
   more=--loose-commands extra="SELECT 'grant' AS k, CONCAT(QUOTE(to_user),'@',QUOTE(to_host)) AS g, '' AS l, CONCAT(QUOTE(from_user),'@',QUOTE(from_host)), 'NO' FROM mysql.role_edges WHERE to_host='%';
 SELECT 'locked' AS k, user FROM mysql.user WHERE host='%' AND account_locked='Y';
+SELECT 'second' AS k, user FROM mysql.user WHERE host='%' AND JSON_EXTRACT(user_attributes,'\$.additional_password') IS NOT NULL;
 SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
 SELECT 'clone' AS k, state FROM performance_schema.clone_status;"
 fi
@@ -246,6 +248,11 @@ impl<'a> Server<'a> {
     /// What was recorded on the host under a name.
     pub fn record(&self, name: &str) -> Option<&'a [String]> {
         self.rows("record").iter().find(|r| r.first().is_some_and(|n| n == name)).map(|r| &r[1..])
+    }
+
+    /// Whether an account has a second password, the one that it had before.
+    pub fn has_second(&self, name: &str) -> bool {
+        self.rows("second").iter().any(|r| r.first().is_some_and(|n| n == name))
     }
 
     /// A field of the replica's status, by MySQL's newer name; MariaDB's own is `Master` for `Source`, `Slave` for `Replica`.

@@ -7,6 +7,7 @@ pub mod database;
 mod database_tests;
 pub mod db_copier;
 pub mod db_directory;
+pub mod db_password;
 pub mod db_role;
 pub mod db_variables;
 pub mod dialect;
@@ -333,6 +334,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
 
     /// The questions whose answers [`Resource::diff`] needs.
     fn probes(&self) -> Vec<Probe>;
+
+    /// Whether its step waits for every change that it comes after, so that it is left out where `--limit` leaves one of
+    /// those out: what takes away what others still use.
+    fn is_last(&self) -> bool {
+        false
+    }
 
     /// What differs, and the script that mends it; none where nothing does. Pure.
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal>;

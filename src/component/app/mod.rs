@@ -7,7 +7,7 @@ use super::{
     Check, Component, Desired, Endpoint, Peers, Source, bracketed, http,
     names::{
         APP_MIGRATE, APP_RO, APP_ROOT, APP_RW, APP_UNIT, APP_USER, STACK_CA, STACK_CA_FILE, STACK_CA_NAME,
-        database_objects, replication_source,
+        database_objects, new_passwords, replication_source,
     },
     site::{Release, Site},
     spec,
@@ -202,6 +202,8 @@ impl Component for App {
         }
         let mysql = site.topology.mysql.as_ref();
         let mut ready: Vec<Key> = mysql.map(|m| Key::new(&m.primary, database_objects())).into_iter().collect();
+        // It reads from replicas, with passwords that come there from the primary.
+        ready.extend(mysql.into_iter().flat_map(|m| &m.replicas).map(|h| Key::new(h, new_passwords())));
         let migrates = app.migrate.as_ref().zip(app.on.first()).zip(release);
         if let Some(((command, first), release)) = migrates {
             let name = release_name(release);

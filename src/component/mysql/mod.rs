@@ -6,8 +6,8 @@ mod checks;
 use super::{
     Check, Component, Desired, Endpoint, Peers, Source,
     names::{
-        APP_MIGRATE, APP_RO, APP_RW, CHECKER, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT, REPLICATION, SEED, STACK_CA,
-        STACK_CA_NAME, database_objects, replication_source,
+        APP_MIGRATE, APP_RO, APP_RW, APP_UNIT, CHECKER, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT, REPLICATION, SEED,
+        STACK_CA, STACK_CA_NAME, database_objects, replication_source,
     },
     packages,
     site::Site,
@@ -26,6 +26,7 @@ use crate::{
         database::{CANARY, Database, Login},
         db_copier::Copier,
         db_directory::DataDirectory,
+        db_password::{Arrived, Retired},
         db_role::{Acknowledged, Writable},
         db_variables::Variables,
         dialect::Dialect,
@@ -355,6 +356,7 @@ impl Component for Mysql {
             schemas: vec![mysql.database.as_str().to_owned(), CANARY.into()],
             logins: logins(site, mysql),
         };
+        let accounts = objects.clone();
         let objects = desired.want(&mysql.primary, objects, [open]);
         debug_assert_eq!(objects.id, database_objects());
         let replication = || Replication {
@@ -385,6 +387,15 @@ impl Component for Mysql {
             followed.push(desired.want(replica, replication(), after));
             debug_assert_eq!(followed.last().map(|k| &k.id), Some(&replication_source()));
         }
+        let mut done: Vec<Key> = followed.iter().skip(1).cloned().collect();
+        for (replica, source) in mysql.replicas.iter().zip(done.clone()) {
+            let arrived = Arrived { primary: mysql.primary.clone(), objects: accounts.clone() };
+            done.push(desired.want(replica, arrived, [source]));
+        }
+        // Who still uses the former passwords: the replicas, and the app on every host.
+        done.extend(site.topology.app.iter().flat_map(|a| &a.on).map(|h| Key::new(h, Service::key(APP_UNIT))));
+        done.push(followed[0].clone());
+        desired.want(&mysql.primary, Retired { objects: accounts }, done);
         if !mysql.replicas.is_empty() {
             let wait = Acknowledged { dialect, unit: unit.into(), on: semi_sync(mysql) };
             desired.want(&mysql.primary, wait, followed.clone());
