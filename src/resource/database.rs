@@ -3,8 +3,8 @@
 //! that changes nothing would leave a transaction of its own.
 
 use super::{
-    Action, Change, Drift, Probe, Refusal, Resource, ResourceId, Seen, db_password,
-    dialect::{Dialect, RECORDS, Server, identifier, literal},
+    Action, Change, Drift, Probe, Refusal, Resource, ResourceId, Seen, db_second,
+    dialect::{Dialect, RECORDS, Server, account, identifier, literal},
 };
 use crate::base::{digest, script::Script, secret::Secret};
 use std::collections::BTreeSet;
@@ -26,11 +26,6 @@ pub struct Login {
     pub privileges: Vec<&'static str>,
     /// Whether it is made locked, and opened only while it is of use ([`super::db_copier::Copier`]).
     pub locked: bool,
-}
-
-/// An account as SQL names it.
-pub(super) fn account(name: &str) -> String {
-    format!("{}@'%'", literal(name))
 }
 
 impl Login {
@@ -115,7 +110,7 @@ impl Database {
     fn password(&self, login: &Login, secret: &Secret, standing: &Standing<'_>, server: &Server<'_>) -> String {
         if standing.is_replaced() {
             let keep = !server.has_second(&login.name);
-            return db_password::change(self.dialect, &login.name, &literal(secret.expose()), keep);
+            return db_second::change(self.dialect, &login.name, &literal(secret.expose()), keep);
         }
         let (account, value) = (login.account(), literal(secret.expose()));
         match self.dialect {

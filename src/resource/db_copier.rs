@@ -3,8 +3,7 @@
 
 use super::{
     Action, Change, Probe, Refusal, Resource, ResourceId, Seen,
-    database::account,
-    dialect::{Dialect, Server},
+    dialect::{Dialect, Server, account},
     replication::Replication,
 };
 use crate::base::name::HostName;

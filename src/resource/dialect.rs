@@ -163,6 +163,11 @@ impl Dialect {
     }
 }
 
+/// An account as SQL names it.
+pub(super) fn account(name: &str) -> String {
+    format!("{}@'%'", literal(name))
+}
+
 /// A value as an SQL string literal.
 pub fn literal(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
