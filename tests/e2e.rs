@@ -24,6 +24,8 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/sealed.rs"]
+mod sealed;
 #[path = "e2e/secrets.rs"]
 mod secrets;
 #[path = "e2e/webdriver.rs"]
@@ -58,6 +60,8 @@ const CASES: &[Case] = &[
     ("drift::what_was_changed_by_hand_is_named_and_mended", drift::what_was_changed_by_hand_is_named_and_mended),
     ("drift::the_database_too", drift::the_database_too),
     ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),
+    ("sealed::a_kept_plan_is_carried_out_as_it_was_shown", sealed::a_kept_plan_is_carried_out_as_it_was_shown),
+    ("sealed::a_kept_plan_is_refused_where_a_host_has_moved", sealed::a_kept_plan_is_refused_where_a_host_has_moved),
     ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),
     ("damage::rights_of_every_kind_are_seen_and_revoked", damage::rights_of_every_kind_are_seen_and_revoked),
     ("damage::a_new_directory_of_drop_ins_is_read", damage::a_new_directory_of_drop_ins_is_read),

@@ -2,12 +2,15 @@
 //! the rooms below; here is only the order of it.
 
 pub mod args;
+mod carry;
 pub mod exit;
 pub mod gather;
 mod lab;
 pub mod limit;
+mod local;
 mod recipes;
 mod screen;
+mod sealed;
 mod work;
 
 use args::Command;
@@ -37,6 +40,7 @@ pub fn main() -> Exit {
             match &cli.command {
                 Command::Validate(args) => recipes::validate(&screen, args),
                 Command::Plan(args) => recipes::plan(&screen, args).await,
+                Command::Show(args) => sealed::show(&screen, args),
                 Command::Apply(args) => recipes::apply(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,

@@ -22,6 +22,7 @@ pub enum Dialect {
 /// its way through the socket too; without, it takes half the time. (What proves a certificate needs a session with TLS.)
 pub static DATABASE: Collector = Collector {
     name: "database",
+    volatile: &["replica", "gtid_executed", "gtid_binlog_pos", "gtid_binlog_state", "gtid_slave_pos", "heartbeat"],
     body: r#"
 client=$1 extra= more=--skip-ssl
 if [ "$client" = mariadb ]; then

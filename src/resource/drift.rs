@@ -1,11 +1,11 @@
 //! How a host came to be other than foobar left it: what somebody changed by hand, in files or in what runs, told apart from
 //! what the topology says anew.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What is not as foobar left it. A change that only follows the topology has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Drift {
     /// A file does not hold what foobar wrote there last.

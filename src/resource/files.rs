@@ -17,6 +17,7 @@ use base64::Engine as _;
 /// never sends the text.
 pub static FILES: Collector = Collector {
     name: "files",
+    volatile: &[],
     body: r#"
 want= n=$#
 while [ $n -gt 0 ]; do want="$want|$2 $1|"; set -- "$@" "$1"; shift 2; n=$((n - 2)); done

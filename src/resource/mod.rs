@@ -29,8 +29,9 @@ mod tests;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
 use drift::Drift;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
@@ -39,11 +40,11 @@ use std::{
 pub const STATE_DIR: &str = "/var/lib/foobar";
 
 /// A resource's name on its host: a kind and a name, such as `service nginx`. Unique per host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
 pub struct ResourceId {
     /// The kind: `packages`, `files`, `service`, …
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Which one of its kind.
     pub name: String,
 }
@@ -51,7 +52,14 @@ pub struct ResourceId {
 impl ResourceId {
     /// Names one.
     pub fn new(kind: &'static str, name: impl Into<String>) -> Self {
-        Self { kind, name: name.into() }
+        Self { kind: Cow::Borrowed(kind), name: name.into() }
+    }
+}
+
+impl From<String> for ResourceId {
+    fn from(text: String) -> Self {
+        let (kind, name) = text.split_once(' ').unwrap_or((&text, ""));
+        Self { kind: Cow::Owned(kind.to_owned()), name: name.to_owned() }
     }
 }
 
@@ -99,6 +107,9 @@ pub struct Collector {
     pub name: &'static str,
     /// The function's body. Keep forks few: one `stat` for all files, one `systemctl show` for all units.
     pub body: &'static str,
+    /// Keys whose lines change while nobody changes the host (free room, a replica's position): what a saved plan is
+    /// not bound to.
+    pub volatile: &'static [&'static str],
 }
 
 /// One resource's arguments to a collector. Equal probes are asked once.
@@ -124,6 +135,13 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// What a collector answered that stays as it is until somebody changes it: key and lines.
+    pub fn lasting<'a>(&'a self, collector: &'a Collector) -> impl Iterator<Item = (&'a str, &'a [Vec<String>])> {
+        let lines = self.answers.get(collector.name).into_iter().flatten();
+        let lasting = lines.filter(|(key, _)| !collector.volatile.contains(&key.as_str()));
+        lasting.map(|(key, all)| (key.as_str(), all.as_slice()))
+    }
+
     /// Takes one collector's output in.
     pub fn add(&mut self, collector: &str, output: &str) {
         let lines = self.answers.entry(collector.to_owned()).or_default();
@@ -183,7 +201,7 @@ impl Seen<'_> {
 }
 
 /// What users of the site may feel while a step runs, the least first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Impact {
     /// Nothing.
@@ -212,7 +230,7 @@ impl fmt::Display for Impact {
 }
 
 /// What a change does to a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// `+`: it is not there yet.
@@ -226,7 +244,7 @@ pub enum Action {
 }
 
 /// How one file differs, as texts that may be shown (secrets stand as fingerprints).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDiff {
     /// Its path on the host.
     pub path: String,
@@ -238,8 +256,8 @@ pub struct FileDiff {
     pub notes: Vec<String>,
 }
 
-/// What differs, and the script that mends it.
-#[derive(Clone, Debug)]
+/// What differs, and the script that mends it. Kept or shown, it is without its scripts: they may hold secrets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Change {
     /// What it does to the resource.
     pub action: Action,
@@ -255,8 +273,10 @@ pub struct Change {
     pub drift: Option<Drift>,
     /// What runs on the host, as root: POSIX sh, stdin from /dev/null, exit 0 for success. What it prints on stderr is
     /// shown when it fails. Safe to run again after it was cut off at any instant.
+    #[serde(skip)]
     pub script: Script,
     /// Where set, the change undoes itself on the host unless this script is run over a fresh connection in time.
+    #[serde(skip)]
     pub confirm: Option<Script>,
 }
 

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 /// was recorded when it was loaded. The confirmed file's text comes where it is not the expected one.
 pub static RULESET: Collector = Collector {
     name: "ruleset",
+    volatile: &[],
     body: r#"
 file=/etc/foobar/firewall.nft
 sum=$(sha256sum 2>/dev/null <"$file") && printf 'file\t%s\n' "${sum%% *}"
@@ -29,6 +30,7 @@ unit=/etc/systemd/system/foobar-firewall.service
 /// From where, and to which port, the login came that runs the probe: `SSH_CONNECTION`.
 pub static LOGIN: Collector = Collector {
     name: "login",
+    volatile: &["login"],
     body: r#"
 set -- ${SSH_CONNECTION:-}
 [ $# -ge 4 ] && printf 'login\t%s\t%s\n' "$1" "$4"

@@ -15,6 +15,7 @@ use crate::base::{
 /// of the unit it is about, so that it counts only as long as that process lives.
 pub static UNITS: Collector = Collector {
     name: "units",
+    volatile: &[],
     body: r#"
 systemctl show --timestamp=unix -p Id,LoadState,ActiveState,UnitFileState,InvocationID,ActiveEnterTimestamp -- "$@" 2>/dev/null |
 { flush() {
@@ -37,7 +38,8 @@ systemctl show --timestamp=unix -p Id,LoadState,ActiveState,UnitFileState,Invoca
 };
 
 /// When each path was last changed: seconds since the epoch, to the nanosecond, since much happens within one second.
-pub static CHANGED: Collector = Collector { name: "changed", body: "stat -c '%n	%.9Z' -- \"$@\" 2>/dev/null\n:" };
+pub static CHANGED: Collector =
+    Collector { name: "changed", volatile: &[], body: "stat -c '%n	%.9Z' -- \"$@\" 2>/dev/null\n:" };
 
 const SECOND: i64 = 1_000_000_000;
 

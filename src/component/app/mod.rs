@@ -29,16 +29,10 @@ use crate::{
     },
 };
 use serde::Serialize;
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 const ENVIRONMENT: &str = "/etc/foobar/app.env";
 const UNIT: &str = "/etc/systemd/system/foobar-app.service";
-
-/// Releases that a host keeps, the one that runs among them.
-const KEEP: usize = 5;
 
 /// `app:`
 #[derive(Debug)]
@@ -196,12 +190,11 @@ impl Component for App {
         let (Some(app), Ok(user)) = (&site.topology.app, APP_USER.parse::<UserName>()) else { return Ok(()) };
         Self::secrets(site, app, desired);
         let release = site.release.as_ref();
-        let archive: Option<Arc<[u8]>> = release.map(|r| Arc::from(r.archive.as_slice()));
-        let unpacked = release.zip(archive).map(|(r, archive)| Unpacked {
+        let unpacked = release.map(|r| Unpacked {
             root: APP_ROOT.into(),
             name: release_name(r),
             digest: r.digest.clone(),
-            archive,
+            archive: r.archive.clone(),
         });
         let mut prepared = Vec::new();
         for host in &app.on {
@@ -247,7 +240,8 @@ impl Component for App {
             if let Some(release) = release {
                 let name = release_name(release);
                 let migrated = app.migrate.is_some();
-                let current = Current { root: APP_ROOT.into(), name: name.clone(), keep: KEEP, migrated };
+                let current =
+                    Current { root: APP_ROOT.into(), name: name.clone(), keep: site.topology.keep.releases, migrated };
                 service.restart_on.push(Input {
                     path: format!("{APP_ROOT}/current"),
                     content: Content::new(name),

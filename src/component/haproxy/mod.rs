@@ -154,6 +154,7 @@ fn reload() -> Script {
 /// The serial number of the certificate that the worker holds under each path: its runtime socket takes others.
 static SHOWN: Collector = Collector {
     name: "haproxy_shown",
+    volatile: &[],
     body: r#"
 [ -S /run/haproxy/admin.sock ] || return 0
 for path; do
