@@ -180,6 +180,23 @@ fn a_primary_restarted_by_hand_is_opened_again() {
 }
 
 #[test]
+fn a_closed_primary_was_restarted_or_told_so_or_is_a_new_one() {
+    let role =
+        |pair: &Pair| Writable { dialect: pair.dialect, unit: "db.service".into(), writable: true, others: vec![] };
+    for (unit, record, want) in [
+        ("RUN\t1000\tRUN", "", Some(Drift::Variable)),
+        ("RUN\t1000\tBEFORE", "", Some(Drift::Restarted)),
+        ("RUN\t1000\t-", "", None),
+        ("RUN\t1000\tRUN", "record\tsource\tx\t\n", None),
+    ] {
+        let mut pair = Pair::new(0, |_, t| set(t, "read_only", "ON") + record);
+        let line = format!("db.service\tloaded\tactive\tenabled\t{unit}\tx\ty");
+        pair.all.get_mut(&name(0)).unwrap().add(service::UNITS.name, &line);
+        assert_eq!(pair.on(0, |seen| role(&pair).diff(seen)).unwrap().unwrap().drift, want, "{unit} {record}");
+    }
+}
+
+#[test]
 fn what_a_restart_in_this_plan_loses_is_set_again_in_it() {
     for at in 0..2 {
         let mut pair = Pair::new(at, |_, t| t);

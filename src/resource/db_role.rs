@@ -3,7 +3,7 @@
 
 use super::{
     Action, Change, Drift, Key, Probe, Refusal, Resource, ResourceId, Seen,
-    dialect::{Dialect, Server},
+    dialect::{Dialect, RECORDS, Server},
     service::{Service, UNITS},
 };
 use crate::base::name::HostName;
@@ -13,9 +13,12 @@ fn is_lost(server: &Server<'_>, unit: &str, seen: &Seen<'_>) -> bool {
     !server.is_running() || seen.is_restarting(&Service::key(unit))
 }
 
-/// Why a server is not what it was told at run time: it was told otherwise, or somebody else has started it since. None
-/// where foobar has not started it yet.
-fn drift(unit: &str, seen: &Seen<'_>) -> Option<Drift> {
+/// Why a primary is not what it was told at run time: it was told otherwise, or somebody else has started it since. None
+/// where foobar has not started it yet, or told it last to follow another one.
+fn drift(server: &Server<'_>, unit: &str, seen: &Seen<'_>) -> Option<Drift> {
+    if server.record("source").is_some() {
+        return None;
+    }
     let fields = seen.here.get(&UNITS, unit)?;
     let (runs, recorded) = (fields.get(3)?, fields.get(5)?);
     match recorded.as_str() {
@@ -134,11 +137,13 @@ impl Resource for Writable {
             }
         };
         let action = if server.is_running() { Action::Update } else { Action::Create };
-        let change = Change::new(action, "make the primary writable", self.dialect.run(set));
+        // What is on record of its time as a replica counts no more.
+        let script = self.dialect.run(set).line(format!("rm -f {RECORDS}/source"));
+        let change = Change::new(action, "make the primary writable", script);
         if lost {
             return Ok(Some(change));
         }
-        Ok(Some(change.detail("it is read-only, as it is after every start").drift(drift(&self.unit, seen))))
+        Ok(Some(change.detail("it is read-only, as it is after every start").drift(drift(&server, &self.unit, seen))))
     }
 }
 
@@ -187,7 +192,7 @@ impl Resource for Acknowledged {
                 .line("done");
         }
         let action = if server.is_running() { Action::Update } else { Action::Create };
-        let drift = drift(&self.unit, seen).filter(|_| !lost && self.on);
+        let drift = drift(&server, &self.unit, seen).filter(|_| !lost && self.on);
         Ok(Some(Change::new(action, format!("{word} for a replica with each write"), script).drift(drift)))
     }
 }

@@ -242,7 +242,7 @@ impl Resource for Replication {
         if !half && !held.is_empty() && primary.held().next().is_none() && (told || server.is_replica()) {
             return refuse(
                 format!("it holds data ({}), and {}, its declared primary, holds none", held.join(", "), self.primary),
-                "where the other one's data is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here and name this server as `mysql.primary`",
+                "where the other one's data is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here (of several replicas, on the one with the newest data) and name this server as `mysql.primary`",
             );
         }
         // A stopped server tells nothing; one that was told before follows again as soon as it starts.
