@@ -149,6 +149,8 @@ Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
 Examples:
   foobar ca -o ca.crt && curl --cacert ca.crt https://www.example.com/")]
     Ca(CaArgs),
+    /// print the JSON Schema of everything that --json prints
+    Schema,
     /// run throw-away hosts on this machine to try a topology on
     #[command(after_help = "\
 Examples:

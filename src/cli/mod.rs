@@ -14,6 +14,7 @@ mod screen;
 mod sealed;
 mod work;
 
+use crate::report::json;
 use args::Command;
 use exit::Exit;
 use screen::Screen;
@@ -39,6 +40,10 @@ pub fn main() -> Exit {
     let done = runtime.block_on(async {
         let work = async {
             match &cli.command {
+                Command::Schema => {
+                    screen.data(json::SCHEMA_TEXT);
+                    Ok(Exit::Done)
+                }
                 Command::Validate(args) => recipes::validate(&screen, args),
                 Command::Plan(args) => recipes::plan(&screen, args).await,
                 Command::Show(args) => sealed::show(&screen, args),
