@@ -1,6 +1,7 @@
 //! Reads every local file that a topology names: the topology itself, the inventory, templates, the app's folder, the
 //! user's certificate, given secrets. What is wrong with one is reported at the line that names it, with all the rest.
 
+use super::command;
 use crate::{
     base::{
         digest,
@@ -17,10 +18,10 @@ use crate::{
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs, io,
+    fs,
+    io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -74,22 +75,52 @@ pub fn names(topology: &Path) -> Result<Topology, Failure> {
 
 /// Reads everything.
 pub fn gather(topology: &Path, inventory: Option<&Path>, templates: Option<&Path>) -> Result<Gathered, Failure> {
+    everything(topology, inventory, templates, Given::Read)
+}
+
+/// Reads everything but secrets: for who shows what would be written, and shall not need to have them. The user's
+/// certificate counts as given without its files having been looked at.
+pub fn without_secrets(
+    topology: &Path,
+    inventory: Option<&Path>,
+    templates: Option<&Path>,
+) -> Result<Gathered, Failure> {
+    everything(topology, inventory, templates, Given::Left)
+}
+
+/// What is done about secrets that the user gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Given {
+    /// They are read, and must be there.
+    Read,
+    /// They are not looked at.
+    Left,
+}
+
+fn everything(
+    topology: &Path,
+    inventory: Option<&Path>,
+    templates: Option<&Path>,
+    given: Given,
+) -> Result<Gathered, Failure> {
+    let secrets_wanted = given == Given::Read;
     let mut draft = draft(topology, inventory)?;
     let here = folder(topology);
     let found = match draft.topology() {
         Some(found) => found.clone(),
         None => return Err(draft.finish(None, now()).map_or_else(Failure::Invalid, |v| Failure::Invalid(v.warnings))),
     };
-    let certificate = certificate(&mut draft, &found, here);
+    let certificate = if secrets_wanted { certificate(&mut draft, &found, here) } else { stand_in(&found) };
     let release = release(&mut draft, &found, here);
-    let given = secrets(&mut draft, &found, here);
+    shipped(&mut draft, &found, here);
+    let given = if secrets_wanted { secrets(&mut draft, &found, here) } else { BTreeMap::new() };
     let ssh_config = draft.ssh().config.clone().map(|config| inventory.map_or(here, folder).join(expand(&config)));
     if let Some(path) = ssh_config.as_ref().filter(|p| !p.is_file()) {
         let problem = Problem::error(format!("there is no ssh_config {}", path.display()));
         let place = draft.inventory_place(&["ssh", "config"]);
         draft.add(problem.at(place, "no such file").help("name an existing file, relative to the inventory"));
     }
-    let text = certificate.as_ref().map(|c| CertificateText { cert: &c.chain, key: &c.key });
+    let text = certificate.as_ref().filter(|_| secrets_wanted).map(|c| CertificateText { cert: &c.chain, key: &c.key });
     let valid = draft.finish(text.as_ref(), now()).map_err(Failure::Invalid)?;
     let over = templates.map(overrides).transpose()?.unwrap_or_default();
     let templates = Templates::new(&over).map_err(Failure::Template)?;
@@ -119,6 +150,12 @@ fn plain(error: &io::Error) -> String {
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = text.chars();
     chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// The user's certificate as one that nobody looks into.
+fn stand_in(topology: &Topology) -> Option<GivenCertificate> {
+    let is_given = matches!(topology.tls.certificate, Certificate::Files { .. });
+    is_given.then(|| GivenCertificate { chain: String::new(), key: Secret::new("") })
 }
 
 fn certificate(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<GivenCertificate> {
@@ -163,9 +200,9 @@ fn secrets(draft: &mut Draft, topology: &Topology, here: &Path) -> BTreeMap<EnvN
                 }),
             SecretSource::File(path) => {
                 let path = here.join(expand(path));
-                fs::read_to_string(&path).map_err(|e| format!("{}: {}", path.display(), plain(&e)))
+                short(&path).map_err(|e| format!("{}: {}", path.display(), plain(&e)))
             }
-            SecretSource::Command(command) => run(command, here),
+            SecretSource::Command(command) => command::output(command, here, command::WITHIN),
         };
         let value = value.map(|text| text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)).and_then(|text| {
             if text.is_empty() {
@@ -190,20 +227,58 @@ fn secrets(draft: &mut Draft, topology: &Topology, here: &Path) -> BTreeMap<EnvN
     given
 }
 
-/// A command's output. What it says on stderr goes to the user's own; its output is never shown.
-fn run(command: &str, here: &Path) -> Result<String, String> {
-    let output = Command::new("sh")
-        .arg("-c")
-        .arg(command)
-        .current_dir(here)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output();
-    let output = output.map_err(|e| format!("its command could not be started: {}", plain(&e)))?;
-    if !output.status.success() {
-        return Err(format!("its command ended with {}", output.status));
+/// A secret's file; one that is longer than any secret, or without end, is not read to its end.
+fn short(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(command::MOST + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > command::MOST {
+        true => Err(io::Error::other(format!("it holds more than {} KiB", command::MOST >> 10))),
+        false => Ok(text),
     }
-    String::from_utf8(output.stdout).map_err(|_| "its command printed what is not UTF-8 text".to_owned())
+}
+
+/// Refuses a secret that lies in the app's folder: it would be part of the release, for the app's user to read on every
+/// host, and kept there as long as the release is.
+fn shipped(draft: &mut Draft, topology: &Topology, here: &Path) {
+    let Some(root) =
+        topology.app.as_ref().filter(|a| !a.source.is_empty()).and_then(|a| real(&here.join(expand(&a.source))))
+    else {
+        return;
+    };
+    let mut files: Vec<(Vec<&str>, &str, String)> = Vec::new();
+    if let Certificate::Files { key, .. } = &topology.tls.certificate {
+        files.push((vec!["tls", "certificate", "key"], key, "the key".into()));
+    }
+    for (name, source) in topology.app.iter().flat_map(|a| &a.secrets) {
+        if let SecretSource::File(path) = source {
+            files.push((vec!["app", "secrets", name.as_str(), "file"], path, format!("the secret {name}")));
+        }
+    }
+    for (keys, path, what) in files {
+        let Some(inside) = real(&here.join(expand(path))).and_then(|p| Some(p.strip_prefix(&root).ok()?.to_owned()))
+        else {
+            continue;
+        };
+        if inside.iter().any(|part| part.to_str().is_none_or(is_skipped)) {
+            continue;
+        }
+        let message = format!("{what} lies in the app's folder, and would be part of every release");
+        let problem = Problem::error(message).at(draft.place(&keys), "a file of the release");
+        draft.add(problem.help("move it out of the folder, and think about which releases held it"));
+    }
+}
+
+/// A path without links; of one that leads to nothing yet, as far as there is something.
+fn real(path: &Path) -> Option<PathBuf> {
+    let whole = fs::canonicalize(path);
+    whole
+        .or_else(|_| Ok::<_, io::Error>(fs::canonicalize(folder(path))?.join(path.file_name().unwrap_or_default())))
+        .ok()
+}
+
+/// Whether a name is never part of a release.
+fn is_skipped(name: &str) -> bool {
+    SKIPPED.contains(&name) || name.ends_with(".pyc") || name.ends_with('~')
 }
 
 fn overrides(dir: &Path) -> Result<BTreeMap<String, String>, Failure> {
@@ -259,7 +334,7 @@ fn pack(root: &Path) -> Result<Vec<u8>, String> {
         for entry in fs::read_dir(&at).map_err(|e| fail(&at, &e))? {
             let entry = entry.map_err(|e| fail(&at, &e))?;
             let name: OsString = entry.file_name();
-            let skipped = name.to_str().is_none_or(|n| SKIPPED.contains(&n) || n.ends_with(".pyc") || n.ends_with('~'));
+            let skipped = name.to_str().is_none_or(is_skipped);
             if skipped {
                 continue;
             }
@@ -311,3 +386,6 @@ fn pack(root: &Path) -> Result<Vec<u8>, String> {
     }
     builder.into_inner().map_err(|e| fail(root, &e))
 }
+
+#[cfg(test)]
+mod tests;

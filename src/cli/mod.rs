@@ -2,6 +2,7 @@
 //! the rooms below; here is only the order of it.
 
 pub mod args;
+mod command;
 pub mod exit;
 pub mod gather;
 mod lab;

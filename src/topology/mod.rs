@@ -62,6 +62,8 @@ pub struct Draft {
     ssh: SshDefaults,
     problems: Vec<Problem>,
     masked: Vec<Place>,
+    /// Sections that were written almost right.
+    misspelt: Vec<&'static str>,
 }
 
 /// Reads and judges a topology that needs no local files, or whose local files are not looked at.
@@ -93,6 +95,7 @@ impl Draft {
             ssh: SshDefaults::default(),
             problems,
             masked: Vec::new(),
+            misspelt: Vec::new(),
         };
         draft.decode();
         draft
@@ -112,6 +115,7 @@ impl Draft {
             let mut topology = decode::topology(&mut read, root);
             self.problems.extend(read.problems);
             self.masked.extend(read.masked);
+            self.misspelt = read.misspelt.into_iter().filter(|(at, _)| at.is_empty()).map(|(_, key)| key).collect();
             topology.hosts = unite(std::mem::take(&mut topology.hosts), hosts);
             for host in &mut topology.hosts {
                 host.ssh.user = host.ssh.user.take().or_else(|| self.ssh.user.clone());
@@ -157,7 +161,8 @@ impl Draft {
     /// Judges what was read, with the user's certificate where its files could be read. `now` is in seconds since the epoch.
     pub fn finish(mut self, certificate: Option<&CertificateText<'_>>, now: i64) -> Result<Valid, Report> {
         if let Some(topology) = &self.topology {
-            let facts = lint::Facts { topology, documents: &self.documents, certificate, now };
+            let facts =
+                lint::Facts { topology, documents: &self.documents, misspelt: &self.misspelt, certificate, now };
             for (_, lint) in lint::LINTS {
                 self.problems.extend(lint(&facts));
             }

@@ -17,6 +17,8 @@ pub struct Reader<'d> {
     pub problems: Vec<Problem>,
     /// Values that no snippet may show.
     pub masked: Vec<Place>,
+    /// Keys that were written almost right, by the way to the mapping that they stand in.
+    pub misspelt: Vec<(Vec<usize>, &'static str)>,
 }
 
 /// Every key there is, by the mapping it stands in: what is known, what is near, and where a misplaced key belongs.
@@ -42,7 +44,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
 impl<'d> Reader<'d> {
     /// A reader at the start of a file.
     pub fn new(file: File, document: &'d Document) -> Self {
-        Self { file, document, problems: Vec::new(), masked: Vec::new() }
+        Self { file, document, problems: Vec::new(), masked: Vec::new(), misspelt: Vec::new() }
     }
 
     /// A node's key.
@@ -149,6 +151,7 @@ impl<'d> Reader<'d> {
             };
             let problem = Problem::error(format!("unknown key `{}` in {whose}", quoted(key)));
             let near = likely(key, known.iter().copied());
+            self.misspelt.extend(near.map(|near| (node.at.clone(), near)));
             let elsewhere = KEYS.iter().find(|(name, known)| !name.is_empty() && *name != keys && known.contains(&key));
             let (label, help) = match (near, elsewhere) {
                 (Some(near), _) => (format!("did you mean `{near}`?"), format!("write `{near}`, or remove it")),
@@ -167,8 +170,11 @@ impl<'d> Reader<'d> {
 
     /// Says that a key is missing.
     pub fn missing(&mut self, node: &Node, key: &str, help: &str) {
-        // What is no mapping at all has been refused for that.
-        if !matches!(node.kind, Kind::Map(_) | Kind::Null) {
+        // What is no mapping at all has been refused for that, a key that was written almost right for its spelling, and
+        // a file that is empty is told so once.
+        let is_misspelt = self.misspelt.iter().any(|(at, near)| *at == node.at && *near == key);
+        let is_empty_file = node.at.is_empty() && matches!(node.kind, Kind::Null);
+        if !matches!(node.kind, Kind::Map(_) | Kind::Null) || is_misspelt || is_empty_file {
             return;
         }
         let (name, place) = (self.name(node), self.key(node));
