@@ -299,6 +299,11 @@ pub trait Resource: fmt::Debug + Send + Sync {
     /// The questions whose answers [`Resource::diff`] needs.
     fn probes(&self) -> Vec<Probe>;
 
+    /// The paths that it writes and removes, each with what it shall be there, for who only shows them.
+    fn written(&self) -> Vec<files::File> {
+        Vec::new()
+    }
+
     /// What differs, and the script that mends it; none where nothing does. Pure.
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal>;
 }
