@@ -20,6 +20,8 @@ const TURN: char = '\u{f103}';
 const TURNED: char = '\u{f104}';
 /// Ends what a mark says.
 const END: char = '\u{f105}';
+/// Parts a text from the tag behind it: `{` before `{%` would be read as another one.
+const GAP: char = '\u{f106}';
 
 /// A rendered text and where it came from.
 #[derive(Clone, Debug)]
@@ -70,7 +72,7 @@ pub fn trace(templates: &Templates, name: &str, context: &impl serde::Serialize)
 
 fn lines(templates: &Templates, name: &str, context: &impl serde::Serialize, text: &str) -> Option<Vec<Line>> {
     let source = templates.source(name)?.0;
-    let is_mark = |c: char| (LINE..=END).contains(&c);
+    let is_mark = |c: char| (LINE..=GAP).contains(&c);
     if source.contains(is_mark) || text.contains(is_mark) {
         return None;
     }
@@ -118,6 +120,7 @@ impl<'t> Map<'t> {
                         }
                         text.push_str(line);
                     }
+                    text.push(GAP);
                     out.push_str(&if piece.kind == Kind::Raw {
                         format!("{{% raw %}}{text}{{% endraw %}}")
                     } else {
@@ -288,6 +291,7 @@ impl<'m> Walk<'m> {
                 PRINTED => drop(self.printing.pop()?),
                 TURN => self.turns.push(words()?),
                 TURNED => drop(self.turns.pop()?),
+                GAP => {}
                 END => return None,
                 '\n' => {
                     self.plain.push(c);
@@ -324,8 +328,10 @@ impl<'m> Walk<'m> {
         }
         for (at, block) in around.iter().enumerate() {
             let part = match block {
-                Block::For { names, source, .. } => {
-                    let part = self.map.part(source, &around[..at], &self.turns);
+                Block::For { id, names, source } => {
+                    let mut part = self.map.part(source, &around[..at], &self.turns);
+                    let item = self.turns.iter().rev().find(|(turn, _)| turn == id).map(|(_, index)| *index);
+                    part.uses.iter_mut().for_each(|u| u.item = item);
                     Part { text: format!("for {} in {}", names.join(", "), source.trim()), ..part }
                 }
                 Block::If { conditions, text } => {
@@ -394,8 +400,8 @@ mod tests {
                 r#""one 1" [1] (a) ()"#,
                 r#""" [3] () (b)"#,
                 r#""\tyes 12" [4] (a c.d) (b)"#,
-                r#""\tp" [9] (list[0].name) (list)"#,
-                r#""\tq last" [9] (list[1].name) (list list[1].last)"#,
+                r#""\tp" [9] (list[0].name) (list[0])"#,
+                r#""\tq last" [9] (list[1].name) (list[1] list[1].last)"#,
                 r#""end" [11] () ()"#,
             ]
         );

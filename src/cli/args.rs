@@ -3,6 +3,7 @@
 pub mod lab;
 #[cfg(test)]
 mod tests;
+pub mod why;
 
 use super::{exit::Exit, limit::Pattern};
 use crate::report::{Verbosity, diff::DiffStyle, style::ColorChoice};
@@ -128,6 +129,21 @@ Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
 Examples:
   foobar ca -o ca.crt && curl --cacert ca.crt https://www.example.com/")]
     Ca(CaArgs),
+    /// show every file that would be written, without a host and without secrets
+    #[command(after_help = "\
+Examples:
+  foobar render --host web-01
+  foobar render -o rendered && git diff rendered
+
+A secret is shown as (secret NAME) and never read. Packages, accounts, database objects and the application's release
+are no files of foobar's and are not shown; where no rule lets your own login in, the firewall gets one more on apply.")]
+    Render(why::RenderArgs),
+    /// say why a line of a file on a host is as it is, without a host: its template and its topology lines
+    #[command(after_help = "\
+Examples:
+  foobar explain web-01:/etc/nginx/conf.d/foobar.conf:41
+  foobar explain lb-01:/etc/haproxy/haproxy.cfg     the whole file, each line with its origin")]
+    Explain(why::ExplainArgs),
     /// run throw-away hosts on this machine to try a topology on
     #[command(after_help = "\
 Examples:

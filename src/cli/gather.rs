@@ -13,7 +13,7 @@ use crate::{
         site::{GivenCertificate, Release, Site},
         spec::{Certificate, SecretSource, Topology},
     },
-    topology::{Draft, Problem, Report, Source, Sources, certificate::CertificateText},
+    topology::{Draft, Problem, Report, Source, Sources, certificate::CertificateText, places::Places},
 };
 use std::{
     collections::BTreeMap,
@@ -39,6 +39,8 @@ pub struct Gathered {
     pub ssh_config: Option<PathBuf>,
     /// What there is to know all the same.
     pub warnings: Report,
+    /// Where the topology's keys are written.
+    pub places: Places,
 }
 
 /// Why a site could not be gathered.
@@ -125,7 +127,7 @@ fn everything(
     let over = templates.map(overrides).transpose()?.unwrap_or_default();
     let templates = Templates::new(&over).map_err(Failure::Template)?;
     let site = Site { topology: valid.topology, templates, release, certificate, given };
-    Ok(Gathered { site, ssh_config, warnings: valid.warnings })
+    Ok(Gathered { site, ssh_config, warnings: valid.warnings, places: valid.places })
 }
 
 fn now() -> i64 {
@@ -145,7 +147,7 @@ fn expand(path: &str) -> PathBuf {
 }
 
 /// An error without its number.
-fn plain(error: &io::Error) -> String {
+pub(super) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = text.chars();

@@ -9,6 +9,8 @@ mod lab;
 pub mod limit;
 mod recipes;
 mod screen;
+mod tree;
+mod why;
 mod work;
 
 use args::Command;
@@ -41,6 +43,8 @@ pub fn main() -> Exit {
                 Command::Apply(args) => recipes::apply(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
+                Command::Render(args) => why::render(&screen, args),
+                Command::Explain(args) => why::explain(&screen, args),
                 Command::Lab(args) => lab::run(&screen, args).await,
             }
         };

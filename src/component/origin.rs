@@ -48,6 +48,8 @@ pub struct At<'a> {
     pub item: Option<usize>,
     /// Which field of it.
     pub field: Option<&'a str>,
+    /// Whether it only decides what is written, and is not written itself.
+    pub decides: bool,
 }
 
 /// Finds where a variable's value comes from.

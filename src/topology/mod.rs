@@ -8,6 +8,7 @@
 pub mod certificate;
 mod decode;
 mod lint;
+pub mod places;
 pub mod problem;
 pub mod report;
 mod text;
@@ -22,6 +23,7 @@ pub use report::{Finding, Report};
 
 use crate::component::spec::{Host, Topology};
 use certificate::CertificateText;
+use places::Places;
 use problem::{Document, Documents, File, Spot};
 
 /// A text and where it is from.
@@ -51,6 +53,8 @@ pub struct Valid {
     pub ssh: SshDefaults,
     /// What there is to know all the same.
     pub warnings: Report,
+    /// Where its keys are written.
+    pub places: Places,
 }
 
 /// A topology that was read and not judged yet: whoever reads the local files that it names looks into it, adds what is
@@ -170,7 +174,12 @@ impl Draft {
         let failed = self.has_errors();
         let report = Report::new(&self.documents, std::mem::take(&mut self.problems), &self.masked);
         match self.topology {
-            Some(topology) if !failed => Ok(Valid { topology, ssh: self.ssh, warnings: report }),
+            Some(topology) if !failed => Ok(Valid {
+                topology,
+                ssh: self.ssh.clone(),
+                warnings: report,
+                places: Places::new(self.documents, self.ssh),
+            }),
             _ => Err(report),
         }
     }

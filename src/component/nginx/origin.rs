@@ -16,7 +16,7 @@ const VARIABLES: Variables = &[
     ("listen", |at| vec![address(at.host)]),
     ("names", |_| names()),
     ("balancers", balancers),
-    ("app_port", |_| vec![key(["app", "port"])]),
+    ("app_port", |at| vec![if at.decides { key(["app"]) } else { key(["app", "port"]) }]),
     ("health_path", |at| vec![haproxy::health_path_origin(at.site)]),
     ("max_body_mib", |_| vec![key(["nginx", "max_body_mib"])]),
     ("statics", |at| vec![at.item.and_then(|n| statics(at, n)).unwrap_or_else(|| key(["nginx", "static"]))]),
