@@ -135,8 +135,8 @@ Examples:
   foobar render --host web-01
   foobar render -o rendered && git diff rendered
 
-A secret is shown as (secret NAME) and never read. Packages, accounts, database objects and the application's release
-are no files of foobar's and are not shown; where no rule lets your own login in, the firewall gets one more on apply.")]
+A secret is shown as (secret NAME) and never read. Packages, accounts, database objects and the
+application's release are not shown. Where no rule lets your own login in, apply adds one.")]
     Render(why::RenderArgs),
     /// say why a line of a file on a host is as it is, without a host: its template and its topology lines
     #[command(after_help = "\

@@ -1,7 +1,10 @@
 //! Why a file is as it is: for each of its lines the template's line, and the topology's lines or the defaults behind
 //! what is printed there. No host is asked.
 
-use super::rendered::{self, Rendered};
+use super::{
+    desired::FINGERPRINT_KEY,
+    rendered::{self, Rendered},
+};
 use crate::{
     base::{
         name::HostName,
@@ -190,7 +193,7 @@ fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Vec<&'a
 
 /// Paths that may have been meant: those nearly written so, and those that share the most of their end.
 fn near_paths(path: &str, all: &[Rendered]) -> Vec<String> {
-    let paths = || all.iter().filter(|r| !matches!(r.file.body, Body::Directory)).map(|r| r.file.path.as_str());
+    let paths = || all.iter().filter(|r| matches!(r.file.body, Body::Text(_))).map(|r| r.file.path.as_str());
     let mut found = nearest(path, paths());
     let parts = |p: &str| p.split('/').rev().map(str::to_owned).collect::<Vec<_>>();
     let own = parts(path);
@@ -297,7 +300,10 @@ impl Asked<'_> {
             let names = line.text.split("(secret ").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()));
             let names: Vec<String> = names.filter(|n| content.needs().contains(&n.as_str())).collect();
             for name in names {
-                let sources = origin::secret(self.components, site, &name);
+                let sources = match name.as_str() {
+                    FINGERPRINT_KEY => vec![Source::Own("made once, keys the fingerprints that stand for secrets")],
+                    name => origin::secret(self.components, site, name),
+                };
                 let from = self.origins(&sources);
                 if !line.values.iter().any(|v| v.from == from) {
                     line.values.push(Reason { what: format!("(secret {name})"), from });

@@ -26,6 +26,9 @@ use certificate::CertificateText;
 use places::Places;
 use problem::{Document, Documents, File, Spot};
 
+/// The longest text that is looked into, in bytes: finding the place of a problem means reading the text again.
+const MOST_TEXT: usize = 1 << 20;
+
 /// A text and where it is from.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -81,6 +84,14 @@ impl Draft {
         let mut problems = Vec::new();
         let mut open = |source: Source, file| {
             let text = source.text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(source.text);
+            if text.len() > MOST_TEXT {
+                let message = format!("the file has more than {} MiB", MOST_TEXT >> 20);
+                let place = Place { file, spot: Spot::Whole };
+                problems.push(
+                    Problem::error(message).at(place, "").help("name a topology or an inventory; both are short texts"),
+                );
+                return Document { name: source.name, text: String::new(), root: None };
+            }
             let root = match yaml::parse(&text) {
                 Ok(root) => Some(root),
                 Err(fault) => {
