@@ -27,7 +27,9 @@ use places::Places;
 use problem::{Document, Documents, File, Spot};
 
 /// The longest text that is looked into, in bytes: finding the place of a problem means reading the text again.
-const MOST_TEXT: usize = 1 << 20;
+const MOST_TEXT: usize = 256 << 10;
+/// The most brackets that may be open at a time: reading them takes the square of it. No text of a topology's comes near.
+const MOST_OPEN: usize = 1_000;
 
 /// A text and where it is from.
 #[derive(Clone, Debug)]
@@ -85,12 +87,18 @@ impl Draft {
         let mut open = |source: Source, file| {
             let text = source.text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(source.text);
             if text.len() > MOST_TEXT {
-                let message = format!("the file has more than {} MiB", MOST_TEXT >> 20);
+                let message = format!("the file has more than {} KiB", MOST_TEXT >> 10);
                 let place = Place { file, spot: Spot::Whole };
                 problems.push(
                     Problem::error(message).at(place, "").help("name a topology or an inventory; both are short texts"),
                 );
                 return Document { name: source.name, text: String::new(), root: None };
+            }
+            if let Some(offset) = too_deep(&text) {
+                let place = Place { file, spot: Spot::Offset(offset) };
+                let problem = Problem::error("brackets within brackets without end").at(place, "here");
+                problems.push(problem.help("write it flatter: no key of foobar's lies deeper than six levels"));
+                return Document { name: source.name, text, root: None };
             }
             let root = match yaml::parse(&text) {
                 Ok(root) => Some(root),
@@ -194,6 +202,17 @@ impl Draft {
             _ => Err(report),
         }
     }
+}
+
+/// Where too many brackets are open, in bytes; those within quotes count, which are never so many.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    let mut found = text.bytes().enumerate().filter(|(_, b)| b"[{]}".contains(b));
+    let deep = found.find(|(_, b)| {
+        open = if b"[{".contains(b) { open + 1 } else { open.saturating_sub(1) };
+        open > MOST_OPEN
+    });
+    deep.map(|(at, _)| at)
 }
 
 /// The topology's hosts in their order, each replaced by the inventory's of that name; then the inventory's further ones.

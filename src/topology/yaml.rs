@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The most nodes a file may hold, aliases followed: a few lines of nested aliases could stand for billions.
-const MOST_NODES: usize = 50_000;
+const MOST_NODES: usize = 20_000;
 /// The most bytes that all its scalars may have, aliases followed: one long text can be repeated as well.
 const MOST_BYTES: usize = 4 << 20;
 
@@ -71,6 +71,26 @@ impl Node {
         match &self.kind {
             Kind::Map(entries) => entries,
             _ => &[],
+        }
+    }
+
+    /// Its child on the way to a node, with its number among the entries or items. It is looked for at the number that it was
+    /// written with first: merging may have moved it.
+    pub fn towards(&self, way: &[usize]) -> Option<(usize, &Node)> {
+        let leads = |n: &Node| way.starts_with(&n.at);
+        let first = way.get(self.at.len()).copied();
+        match &self.kind {
+            Kind::Map(entries) => {
+                let there = first.filter(|n| entries.get(*n).is_some_and(|e| leads(&e.value)));
+                let n = there.or_else(|| entries.iter().position(|e| leads(&e.value)))?;
+                Some((n, &entries[n].value))
+            }
+            Kind::List(items) => {
+                let there = first.filter(|n| items.get(*n).is_some_and(leads));
+                let n = there.or_else(|| items.iter().position(leads))?;
+                Some((n, &items[n]))
+            }
+            _ => None,
         }
     }
 

@@ -7,6 +7,8 @@ use crate::topology::{
     yaml::{Kind, Node},
 };
 
+use std::collections::BTreeMap;
+
 /// Reads one file's tree, and keeps what was wrong with it.
 pub struct Reader<'d> {
     /// The file.
@@ -76,21 +78,15 @@ impl<'d> Reader<'d> {
         let mut name = String::new();
         let Some(mut here) = self.document.root.as_ref() else { return name };
         while here.at != node.at {
-            let leads = |n: &Node| node.at.starts_with(&n.at);
-            here = match &here.kind {
+            let Some((at, next)) = here.towards(&node.at) else { break };
+            match &here.kind {
                 Kind::Map(entries) => {
-                    let Some(entry) = entries.iter().find(|e| leads(&e.value)) else { break };
-                    let key = quoted(entry.key.as_deref().unwrap_or("?"));
+                    let key = quoted(entries[at].key.as_deref().unwrap_or("?"));
                     name.push_str(&if name.is_empty() { key } else { format!(".{key}") });
-                    &entry.value
                 }
-                Kind::List(items) => {
-                    let Some((at, item)) = items.iter().enumerate().find(|(_, i)| leads(i)) else { break };
-                    name.push_str(&format!("[{at}]"));
-                    item
-                }
-                _ => break,
-            };
+                _ => name.push_str(&format!("[{at}]")),
+            }
+            here = next;
         }
         name
     }
@@ -114,20 +110,24 @@ impl<'d> Reader<'d> {
             }
         };
         let mut seen: Vec<(&str, &Node)> = Vec::new();
+        let mut first: BTreeMap<&str, &Node> = BTreeMap::new();
         for entry in entries {
             let Some(key) = entry.key.as_deref() else {
                 let problem = Problem::error("a key must be plain text").at(self.key(&entry.value), "this key is not");
                 self.refuse(problem.help("put quotes around a text that starts with { or ["));
                 continue;
             };
-            match seen.iter().find(|(k, _)| *k == key) {
-                Some((_, first)) => {
+            match first.get(key).copied() {
+                Some(first) => {
                     let problem = Problem::error(format!("`{}` stands here twice", quoted(key)))
                         .at(self.key(&entry.value), "again here")
                         .at(self.key(first), "first here");
                     self.refuse(problem.help("keep one of them"));
                 }
-                None => seen.push((key, &entry.value)),
+                None => {
+                    first.insert(key, &entry.value);
+                    seen.push((key, &entry.value));
+                }
             }
         }
         seen

@@ -128,14 +128,16 @@ fn words(line: &str) -> Option<Vec<String>> {
 }
 
 /// That what was taken is held where it is written: nothing of it is anywhere else, and there it reads back as it was.
-fn is_held(topology: &Topology, before: &[(String, String)], hostile: &str, what: &str) {
+/// The answer is how many lines were made of it.
+fn is_held(topology: &Topology, before: &[(String, String)], hostile: &str, what: &str) -> usize {
     let hostile = hostile.trim_matches(['\'', '"']);
     // What stands there anyway is not told apart from what came in, but by its number.
     let count = |text: &str| text.matches(hostile).count();
     let most = |path: &str| before.iter().filter(|(p, _)| p == path).map(|(_, text)| count(text)).max().unwrap_or(0);
     let is_plain = hostile.chars().all(|c| c.is_ascii_alphanumeric() || "-._/~".contains(c));
     let app = topology.app.as_ref().unwrap();
-    for (path, text) in pushed(topology.clone()) {
+    let all = pushed(topology.clone());
+    for (path, text) in &all {
         assert!(!text.chars().any(|c| c.is_control() && !"\n\t".contains(c)), "{what}: {path} has control characters");
         match path.as_str() {
             "/etc/foobar/app.env" => {
@@ -158,27 +160,28 @@ fn is_held(topology: &Topology, before: &[(String, String)], hostile: &str, what
                 let run: &CommandLine = &app.run;
                 assert_eq!((words.len(), &words[1..]), (run.words().len(), &run.words()[1..]), "{what}");
                 let others: String = text.lines().filter(|l| !l.starts_with("ExecStart=")).collect();
-                assert!(is_plain || count(&others) <= most(&path), "{what}: {hostile:?} is in {path}");
+                assert!(is_plain || count(&others) <= most(path), "{what}: {hostile:?} is in {path}");
             }
-            _ => assert!(is_plain || count(&text) <= most(&path), "{what}: {hostile:?} is in {path}:\n{text}"),
+            _ => assert!(is_plain || count(text) <= most(path), "{what}: {hostile:?} is in {path}:\n{text}"),
         }
     }
+    all.iter().map(|(_, text)| text.lines().count()).sum()
 }
 
 #[test]
 fn what_is_taken_is_rendered_as_a_value_and_nothing_else() {
     let (mut taken, before) = (0, read(FULL).unwrap().topology);
-    let skeleton = |t: &Topology| pushed(t.clone()).iter().map(|(_, text)| text.lines().count()).sum::<usize>();
-    let (lines, clean) = (skeleton(&before), pushed(before.clone()));
+    let clean = pushed(before);
+    let lines: usize = clean.iter().map(|(_, text)| text.lines().count()).sum();
     let full: Value = serde_yaml::from_str(FULL).unwrap();
     for hostile in HOSTILE {
         // Fields that take any text at all; the rest is refused, which another test says.
         for (path, value) in replaced(&full, hostile).into_iter().filter(|(p, _)| p.starts_with("app.")) {
             let Ok(valid) = read(&serde_yaml::to_string(&value).unwrap()) else { continue };
             taken += 1;
-            is_held(&valid.topology, &clean, hostile, &format!("{path} as {hostile:?}"));
+            let made = is_held(&valid.topology, &clean, hostile, &format!("{path} as {hostile:?}"));
             if path.starts_with("app.run") || path.starts_with("app.env.GREETING") {
-                assert_eq!(skeleton(&valid.topology), lines, "{path} as {hostile:?} makes other lines");
+                assert_eq!(made, lines, "{path} as {hostile:?} makes other lines");
             }
         }
     }
@@ -209,25 +212,27 @@ fn a_scalar_that_became_any_yaml_is_judged() {
     let (mut tried, mut taken) = (0, 0);
     for text in &TEXTS[..2] {
         let clean = pushed(read(text).unwrap().topology);
-        let mut at = 0;
+        let (mut at, mut nth) = (0, 0);
         while let Some(from) = text[at..].find(is_scalar).map(|n| at + n) {
             let to = text[from..].find(|c| !is_scalar(c)).map_or(text.len(), |n| from + n);
             at = to;
             if text[..from].rsplit('\n').next().is_some_and(|line| line.contains('#')) {
                 continue;
             }
-            for fragment in FRAGMENTS {
+            // A fifth of them at each place, and all of them at every five places.
+            nth += 1;
+            for fragment in FRAGMENTS.iter().skip(nth % 5).step_by(5) {
                 tried += 1;
                 if let Ok(valid) = read(&format!("{}{fragment}{}", &text[..from], &text[to..])) {
                     taken += 1;
                     if valid.topology.app.is_some() {
-                        is_held(&valid.topology, &clean, fragment, fragment);
+                        let _ = is_held(&valid.topology, &clean, fragment, fragment);
                     }
                 }
             }
         }
     }
-    assert!(tried > 5_000 && taken > 50, "{taken} of {tried}");
+    assert!(tried > 1_000 && taken > 50, "{taken} of {tried}");
 }
 
 #[test]
@@ -237,7 +242,7 @@ fn what_is_made_to_hurt_ends_soon() {
         format!("{text}a{n}: &a{n} [{again}]\n")
     });
     let long = "x".repeat(10 << 20);
-    let some = "x".repeat(500_000);
+    let some = "x".repeat(200_000);
     let repeated = format!("aliases: [&a \"{some}\"{}]\n", ", *a".repeat(20_000));
     for (name, text) in [
         ("laughs", laughs),
@@ -247,22 +252,21 @@ fn what_is_made_to_hurt_ends_soon() {
         ("long comment", format!("# {long}\n{FULL}")),
         ("some scalar", FULL.replace("www.foobar.com", &some)),
         ("some key", format!("{some}: x\n{FULL}")),
-        ("nested lists", format!("site: {}", "[".repeat(1 << 19))),
-        ("nested mappings", format!("site: {}", "{a: ".repeat(1 << 17))),
+        ("nested lists", format!("site: {}", "[".repeat(200_000))),
+        ("nested mappings", format!("site: {}", "{a: ".repeat(60_000))),
         (
             "nested blocks",
             format!("site:\n{}", (1..1000).map(|n| format!("{}a:\n", " ".repeat(n))).collect::<String>()),
         ),
-        ("many keys", format!("{FULL}{}", (0..40_000).map(|n| format!("k{n}: x\n")).collect::<String>())),
-        ("many items", FULL.replace("[gunicorn, ", &format!("[{}", "a, ".repeat(40_000)))),
+        ("many keys", format!("{FULL}{}", (0..9_000).map(|n| format!("k{n}: x\n")).collect::<String>())),
+        ("many items", FULL.replace("[gunicorn, ", &format!("[{}", "a, ".repeat(19_000)))),
         ("many documents", "---\n".repeat(10_000)),
-        ("many anchors", (0..20_000).map(|n| format!("a{n}: &a{n} x\n")).collect()),
+        ("many anchors", (0..9_000).map(|n| format!("a{n}: &a{n} x\n")).collect()),
         ("itself", "a: &a { b: *a }\n".into()),
     ] {
         let report = read(&text).expect_err(name);
         let said = shown(&report);
-        // As many problems as are shown, each with its lines, and no more.
-        assert!(said.len() < 64 * (text.len().min(1 << 20) + 1024), "{name}: {} bytes of report", said.len());
+        assert!(said.len() < 60_000, "{name}: {} bytes of report", said.len());
     }
 }
 
@@ -271,5 +275,9 @@ fn what_is_too_much_is_told_in_one_word() {
     insta::assert_snapshot!("too-long", refused(&format!("# {}\n{FULL}", "x".repeat(1 << 20)), None));
     let again = format!("site: www.foobar.com\naliases: [&a \"{}\"{}]\n", "x".repeat(1_000), ", *a".repeat(5_000));
     let said = refused(&again, None);
+    insta::assert_snapshot!(
+        "long-line",
+        refused(&FULL.replace("[gunicorn,", &format!("[{}", "A, ".repeat(4_000))), None)
+    );
     assert!(said.contains("the file holds too much") && said.contains("aliases count for what they repeat"), "{said}");
 }
