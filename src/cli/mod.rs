@@ -3,6 +3,7 @@
 
 pub mod args;
 mod carry;
+mod command;
 pub mod exit;
 pub mod gather;
 mod lab;
@@ -12,6 +13,8 @@ mod recipes;
 mod rotate;
 mod screen;
 mod sealed;
+mod tree;
+mod why;
 mod work;
 
 use crate::report::json;
@@ -51,6 +54,8 @@ pub fn main() -> Exit {
                 Command::Rotate(args) => rotate::rotate(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
+                Command::Render(args) => why::render(&screen, args),
+                Command::Explain(args) => why::explain(&screen, args),
                 Command::Lab(args) => lab::run(&screen, args).await,
             }
         };

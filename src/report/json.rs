@@ -210,7 +210,8 @@ fn event_value(happened: &Event) -> Value {
     line
 }
 
-fn pretty(document: &impl Serialize) -> String {
+/// Any other document; it brings its own `schema` and `command`.
+pub(super) fn pretty(document: &impl Serialize) -> String {
     // These types have string keys and no fallible Serialize, so there is nothing that could fail.
     escaped(serde_json::to_string_pretty(document).unwrap_or_default()) + "\n"
 }

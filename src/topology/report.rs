@@ -10,6 +10,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// More problems than this are counted and not shown.
 const MOST_SHOWN: usize = 60;
+/// A longer line, in bytes, is named and not shown: nobody reads it, and drawing ends at column 65,535.
+const LONGEST_LINE: usize = 10_000;
 
 /// All that is wrong with what was read; a miette diagnostic with one related diagnostic a problem.
 #[derive(Clone, Debug)]
@@ -194,7 +196,13 @@ fn item(documents: &Documents, sources: &BTreeMap<File, Arc<NamedSource<String>>
             }
             &mut own.elsewhere[0]
         };
-        target.source = sources.get(&place.file).cloned();
+        if text::longest_line_around(&document.text, offset) > LONGEST_LINE {
+            if target.labels.is_empty() {
+                target.message = format!("{}:{line}:{column}: {}", name(place.file), target.message);
+            }
+        } else {
+            target.source = sources.get(&place.file).cloned();
+        }
         // Two labels on one word would hide each other.
         if !target.labels.iter().any(|l| l.offset == offset) {
             target.labels.push(label);
