@@ -1,6 +1,7 @@
 //! The words of the command line, and nothing of what they do. Every flag is also an environment variable.
 
 pub mod lab;
+pub mod removal;
 #[cfg(test)]
 mod tests;
 
@@ -128,6 +129,16 @@ Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
 Examples:
   foobar ca -o ca.crt && curl --cacert ca.crt https://www.example.com/")]
     Ca(CaArgs),
+    /// take everything that foobar made off the hosts again; data and packages only when asked
+    #[command(after_help = "\
+Examples:
+  foobar destroy                          shows the plan, then asks for the site's name
+  foobar destroy -l web-03                before a host is taken out of the topology
+  foobar destroy --purge --databases --yes-destroy www.example.com
+
+What stood on a host before foobar came is put back. The databases' data stays where it is without
+--databases, packages stay without --purge.")]
+    Destroy(removal::DestroyArgs),
     /// run throw-away hosts on this machine to try a topology on
     #[command(after_help = "\
 Examples:
@@ -243,6 +254,9 @@ pub struct PlanArgs {
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,
+    /// What is taken away.
+    #[command(flatten)]
+    pub removal: removal::PurgeArgs,
     /// exit with 2 where changes are pending
     #[arg(long, env = "FOOBAR_DETAILED_EXITCODE", hide_env = true, value_parser = FalseyValueParser::new())]
     #[arg(action = ArgAction::SetTrue, help_heading = "Output")]
@@ -267,6 +281,9 @@ pub struct ApplyArgs {
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,
+    /// What is taken away.
+    #[command(flatten)]
+    pub removal: removal::PurgeArgs,
     /// do not ask
     #[arg(short, long, visible_alias = "auto-approve", env = "FOOBAR_YES", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]

@@ -2,6 +2,7 @@
 //! the rooms below; here is only the order of it.
 
 pub mod args;
+mod destroy;
 pub mod exit;
 pub mod gather;
 mod lab;
@@ -39,6 +40,7 @@ pub fn main() -> Exit {
                 Command::Plan(args) => recipes::plan(&screen, args).await,
                 Command::Apply(args) => recipes::apply(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
+                Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
                 Command::Lab(args) => lab::run(&screen, args).await,
             }

@@ -5,7 +5,7 @@ use super::{
     exit::Exit,
     gather,
     screen::Screen,
-    work::{self, Work},
+    work::{self, Look, Work},
 };
 use crate::{
     base::script::Script,
@@ -45,12 +45,12 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
     Ok(Exit::Done)
 }
 
-fn view(screen: &Screen, diff: crate::report::diff::DiffStyle) -> View {
+pub(super) fn view(screen: &Screen, diff: crate::report::diff::DiffStyle) -> View {
     let width = crate::report::terminal_size(&stdout()).0.clamp(40, 120);
     View { palette: screen.out, diff, width }
 }
 
-fn list(screen: &Screen, work: &Work) -> Exit {
+pub(super) fn list(screen: &Screen, work: &Work) -> Exit {
     let names = work.hosts.iter().filter(|h| work.limit.contains(*h));
     screen.data(&names.map(|h| format!("{h}\n")).collect::<String>());
     Exit::Done
@@ -62,7 +62,7 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(list(screen, &work));
     }
-    let look = work.look(screen).await?;
+    let look = work.look(screen, args.removal.removal()).await?;
     match args.json.json {
         true => screen.data(&json::plan(&look.plan)),
         false => screen.data(&plan::text(&look.plan, &view(screen, args.diff.style()))),
@@ -84,7 +84,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(list(screen, &work));
     }
-    let look = work.look(screen).await?;
+    let look = work.look(screen, args.removal.removal()).await?;
     let plan = &look.plan;
     if args.json.json {
         screen.also_json();
@@ -108,17 +108,29 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
             }
         }
     }
+    carry_out(screen, &work, &look, args.json.json, "apply").await
+}
+
+/// Carries a plan out that was shown and agreed to, and tells how it ended; `command` is what other runs are told.
+pub(super) async fn carry_out(
+    screen: &Screen,
+    work: &Work,
+    look: &Look,
+    is_json: bool,
+    command: &str,
+) -> Result<Exit, Exit> {
+    let plan = &look.plan;
     let started = Instant::now();
     screen.expect(plan);
     let ended = match plan.is_empty() {
         true => engine::apply::Outcome::default(),
-        false => engine::apply::apply(&work.ssh, plan, &look.secrets, &holder("apply"), &screen.events()).await,
+        false => engine::apply::apply(&work.ssh, plan, &look.secrets, &holder(command), &screen.events()).await,
     };
     screen.clear();
     {
         let show = screen.show();
         let outcome = Outcome::new(plan, show.record(), started.elapsed());
-        if args.json.json {
+        if is_json {
             json::Lines::new(stdout()).end(&outcome);
         } else if !plan.is_empty() {
             let text = format!("\n{}", outcome.text(screen.out));
@@ -126,7 +138,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
             screen.data(&text);
         }
     }
-    trips(screen, &work);
+    trips(screen, work);
     for (host, who) in &ended.locked {
         screen.problem(
             "foobar::locked",

@@ -13,6 +13,7 @@ use crate::{
     plan::{
         Plan, desired,
         diff::{self, Basis},
+        remove::Removal,
         settle::{self, Mint as _},
     },
     topology::Report,
@@ -95,9 +96,12 @@ impl Work {
         Ok(Self { site, hosts, limit, ssh })
     }
 
-    /// Asks every host what it is, one exec each, and makes the plan.
-    pub async fn look(&self, screen: &Screen) -> Result<Look, Exit> {
-        let desired = compile(screen, &self.site)?;
+    /// Asks every host what it is, one exec each, and makes the plan: to what the topology wants, or to nothing at all.
+    pub async fn look(&self, screen: &Screen, removal: Removal) -> Result<Look, Exit> {
+        let desired = match removal.everything {
+            true => Desired::default(),
+            false => compile(screen, &self.site)?,
+        };
         let seen = engine::observe::observe(&self.ssh, &self.hosts, &desired, &screen.events()).await;
         let seen = seen.map_err(|errors| {
             screen.silent(&errors);
@@ -116,6 +120,7 @@ impl Work {
             secrets: &secrets,
             now: mint.now(),
             limit: &self.limit,
+            removal,
         };
         let plan = diff::diff(&basis).map_err(|refusals| {
             screen.refusals(&refusals);

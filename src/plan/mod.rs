@@ -1,9 +1,10 @@
 //! From what shall be and what is to what is to do: the desired state, the probe and its reply, settled secrets, the
-//! difference, and the order of it. Pure; no step is run here.
+//! difference, what is taken away, and the order of it. Pure; no step is run here.
 
 pub mod desired;
 pub mod diff;
 pub mod observe;
+pub mod remove;
 pub mod settle;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use crate::{
     base::script::{Script, quote},
-    resource::{Collector, Observation, Probe, Wanted, ruleset::LOGIN, system::FACTS},
+    resource::{Collector, Observation, Probe, Wanted, owned::OWNED, ruleset::LOGIN, system::FACTS},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// so that half a reply is never taken for a whole one.
 pub fn script<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> Script {
     let mut asked: Vec<Probe> =
-        vec![Probe::new(&FACTS, Vec::<String>::new()), Probe::new(&LOGIN, Vec::<String>::new())];
+        [&FACTS, &LOGIN, &OWNED].map(|collector| Probe::new(collector, Vec::<String>::new())).to_vec();
     asked.extend(wanted.into_iter().flat_map(|w| w.resource.probes()));
     let mut words: BTreeMap<&str, (&Collector, Vec<&str>)> = BTreeMap::new();
     let mut known: BTreeSet<(&str, &[String])> = BTreeSet::new();

@@ -5,6 +5,7 @@
 use super::{
     Action, Change, Probe, Refusal, Resource, ResourceId, Seen,
     dialect::{Dialect, RECORDS, Server, identifier, literal},
+    owned::{Kind, Owned},
 };
 use crate::base::{digest, script::Script, secret::Secret};
 use std::collections::BTreeSet;
@@ -70,11 +71,11 @@ impl Database {
             Dialect::Mariadb => ["CREATE USER IF NOT EXISTS", "ALTER USER"]
                 .map(|verb| {
                     let head = literal(&format!("{verb} {account} IDENTIFIED BY PASSWORD "));
-                    format!("EXECUTE IMMEDIATE CONCAT({head}, QUOTE(PASSWORD({value})), ' REQUIRE SSL');\n")
+                    format!("EXECUTE IMMEDIATE CONCAT({head}, QUOTE(PASSWORD({value})), ' REQUIRE SSL ACCOUNT UNLOCK');\n")
                 })
                 .concat(),
             Dialect::Mysql => format!(
-                "CREATE USER IF NOT EXISTS {account} IDENTIFIED BY {value} REQUIRE SSL;\nALTER USER {account} IDENTIFIED BY {value} REQUIRE SSL;\n"
+                "CREATE USER IF NOT EXISTS {account} IDENTIFIED BY {value} REQUIRE SSL;\nALTER USER {account} IDENTIFIED BY {value} REQUIRE SSL ACCOUNT UNLOCK;\n"
             ),
         }
     }
@@ -179,5 +180,10 @@ impl Resource for Database {
         let mut change = Change::new(action, summary, script);
         change.details = details;
         Ok(Some(change))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        let own = |l: &Login| Owned::new(Kind::Login, &l.name).with([self.dialect.program()]);
+        self.logins.iter().map(own).collect()
     }
 }

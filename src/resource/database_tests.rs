@@ -117,7 +117,7 @@ impl Pair {
         };
         let wait = Acknowledged { dialect: self.dialect, unit: unit(), on: true };
         let all: [(usize, Box<dyn Resource>); 6] = [
-            (1, Box::new(DataDirectory { dialect: self.dialect })),
+            (1, Box::new(DataDirectory { dialect: self.dialect, schemas: vec![] })),
             (1, Box::new(role(1))),
             (0, Box::new(role(0))),
             (0, Box::new(objects)),

@@ -2,7 +2,9 @@
 //! part of, then renamed into place. What is in them, and who checks them, the component says.
 
 use super::{
-    Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, packages::Packages,
+    Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    owned::{KEEP, Kind, Owned},
+    packages::Packages,
 };
 use crate::base::{
     digest::sha256,
@@ -38,6 +40,17 @@ pub enum Body {
     Directory,
     /// Nothing.
     Absent,
+}
+
+impl Body {
+    /// Which of them it is, in a word.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "file",
+            Self::Directory => "directory",
+            Self::Absent => "absent",
+        }
+    }
 }
 
 /// One path.
@@ -224,6 +237,11 @@ impl Files {
                 .line("  echo 'the new configuration was refused, and nothing was changed:' >&2; tail -n 20 \"$stage/said\" >&2; exit 1")
                 .line("fi");
         }
+        // What stood there before foobar came is kept, to be put back one day.
+        script = script.line(KEEP.trim());
+        for d in differences {
+            script = script.line(format!("keep {} {}", quote(&d.file.path), d.file.body.word()).trim_end());
+        }
         script.line(put.trim_end()).line("put ''")
     }
 
@@ -297,5 +315,10 @@ impl Resource for Files {
         let mut change = Change::new(action, format!("{verb} {}", self.name), self.script(&differences));
         change.diffs = differences.into_iter().map(|d| d.diff).collect();
         Ok(Some(change))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        let own = |f: &File| Owned::new(Kind::File, &f.path).with([self.name.as_str(), f.body.word()]);
+        self.files.iter().map(own).collect()
     }
 }

@@ -2,7 +2,10 @@
 //! own, and put back by a timer unless a fresh login confirms it. No other table is ever touched. Which rules are in it,
 //! the component says.
 
-use super::{Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen};
+use super::{
+    Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    owned::{Kind, Owned},
+};
 use crate::base::{
     digest::sha256,
     script::{Script, quote},
@@ -138,6 +141,10 @@ impl Resource for Ruleset {
             change.details.push("the table would not be loaded at boot".into());
         }
         Ok(Some(change))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        vec![Owned::new(Kind::Firewall, "inet foobar")]
     }
 }
 

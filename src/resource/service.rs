@@ -2,7 +2,11 @@
 //! running configuration is older than its files is restarted or reloaded, whoever changed them and however the last run
 //! ended. Which files those are, how a reload is made and proved, the component says.
 
-use super::{Action, Change, Collector, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, state_digest};
+use super::{
+    Action, Change, Collector, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    owned::{Kind, Owned, joined},
+    state_digest,
+};
 use crate::base::{
     script::{Script, quote},
     secret::Content,
@@ -75,6 +79,10 @@ pub struct Service {
     pub restart_impact: Impact,
     /// Run right before a restart or stop; its failure stops the change.
     pub before_restart: Option<Script>,
+    /// How many layers of the stack lie between it and the visitor: what is nearer is taken away first.
+    pub layer: u8,
+    /// TCP ports that it listens on: one that leaves makes room for another on the same ports before that starts.
+    pub ports: Vec<u16>,
 }
 
 impl Service {
@@ -88,6 +96,8 @@ impl Service {
             proof: None,
             restart_impact: Impact::Restart,
             before_restart: None,
+            layer: 0,
+            ports: Vec::new(),
         }
     }
 
@@ -244,5 +254,12 @@ impl Resource for Service {
         let mut change = Change::new(action, format!("{} {short}", verbs.join(" and ")), script).impact(impact);
         change.details = details;
         Ok(Some(change))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        // Who is connected when it ends for good is cut off, whatever a restart would have meant.
+        let impact = self.restart_impact.max(Impact::ConnectionDrop).word();
+        let fields = [self.layer.to_string(), impact.to_owned(), joined(&self.ports)];
+        vec![Owned::new(Kind::Service, &self.unit).with(fields)]
     }
 }

@@ -249,6 +249,7 @@ impl Component for Haproxy {
             service.reload = Some(reload());
             service.proof = Some(proof(site, haproxy, host, &generation));
             service.restart_impact = crate::resource::Impact::ConnectionDrop;
+            service.ports = vec![80, 443, HAPROXY_LOCAL];
             // A balancer takes its backends for healthy when it starts, so they come first.
             let mut after = vec![desired.want(host, drop_in, []), desired.want(host, files, [])];
             for (on, unit) in [
