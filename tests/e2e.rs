@@ -20,6 +20,8 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/removal.rs"]
+mod removal;
 #[path = "e2e/secrets.rs"]
 mod secrets;
 #[path = "e2e/webdriver.rs"]
@@ -55,6 +57,16 @@ const CASES: &[Case] = &[
     ("drift::the_database_too", drift::the_database_too),
     ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),
     ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),
+    ("removal::what_left_the_topology_goes_and_nothing_else", removal::what_left_the_topology_goes_and_nothing_else),
+    ("removal::a_role_leaves_a_host_and_comes_back", removal::a_role_leaves_a_host_and_comes_back),
+    (
+        "removal::the_database_leaves_and_comes_back_with_its_data",
+        removal::the_database_leaves_and_comes_back_with_its_data,
+    ),
+    ("removal::the_balancer_moves_to_another_host", removal::the_balancer_moves_to_another_host),
+    ("removal::a_removal_is_cut_off", removal::a_removal_is_cut_off),
+    ("removal::destroy_takes_everything_but_the_data", removal::destroy_takes_everything_but_the_data),
+    ("removal::a_destroyed_host_is_what_it_was", removal::a_destroyed_host_is_what_it_was),
     ("faults::the_way_to_a_host_is_barred", faults::the_way_to_a_host_is_barred),
     ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),
     ("faults::the_disk_is_full", faults::the_disk_is_full),

@@ -71,7 +71,9 @@ impl Database {
             Dialect::Mariadb => ["CREATE USER IF NOT EXISTS", "ALTER USER"]
                 .map(|verb| {
                     let head = literal(&format!("{verb} {account} IDENTIFIED BY PASSWORD "));
-                    format!("EXECUTE IMMEDIATE CONCAT({head}, QUOTE(PASSWORD({value})), ' REQUIRE SSL ACCOUNT UNLOCK');\n")
+                    format!(
+                        "EXECUTE IMMEDIATE CONCAT({head}, QUOTE(PASSWORD({value})), ' REQUIRE SSL ACCOUNT UNLOCK');\n"
+                    )
                 })
                 .concat(),
             Dialect::Mysql => format!(

@@ -188,12 +188,12 @@ keep() {
   fi
 }"#;
 
-/// A function `give_back PATH`: the original where there is one, nothing where foobar made it, and else no change; and the
+/// A function `give_back PATH [directory]`: the original where there is one, nothing where foobar made it, and else no change; and the
 /// directories that foobar made for it, once they are empty.
 pub const GIVE_BACK: &str = r#"
 give_back() {
   o=/var/lib/foobar/originals$1 p=${1%/*}
-  if [ -d "$1" ] && [ ! -L "$1" ]; then
+  if [ "${2:-}" = directory ]; then
     p=$1
   elif [ -e "$o" ] || [ -L "$o" ]; then
     mkdir -p -- "${1%/*}" && cp -a -- "$o" "$1.foobar-new" && sync -f "$1.foobar-new" && mv -fT -- "$1.foobar-new" "$1" && rm -f -- "$o" || return 1
@@ -241,9 +241,11 @@ pub fn adopt<'a>(paths: impl IntoIterator<Item = &'a str>) -> Script {
     let mut script = Script::new();
     for path in paths {
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-        script = script
-            .line(format!("mkdir -p -m 700 {}", quote(&format!("{ORIGINALS}{parent}"))))
-            .line(format!("[ ! -e {} ] || : >{}", quote(path), quote(&format!("{ORIGINALS}{path}.foobar-none"))));
+        script = script.line(format!("mkdir -p -m 700 {}", quote(&format!("{ORIGINALS}{parent}")))).line(format!(
+            "[ ! -e {} ] || : >{}",
+            quote(path),
+            quote(&format!("{ORIGINALS}{path}.foobar-none"))
+        ));
         // Directories that bear foobar's name, and those of drop-ins, no package brings.
         if parent.ends_with("/foobar") || parent.ends_with(".service.d") || parent.ends_with("/haproxy/certs") {
             script = script.line(format!(": >{}", quote(&format!("{ORIGINALS}{parent}/.foobar-made"))));

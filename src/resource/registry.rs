@@ -67,9 +67,8 @@ impl Resource for Registry {
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
         let noted = owned::noted(seen.here);
         let known: BTreeMap<(Kind, &str), &Owned> = noted.iter().map(|o| (o.key(), o)).collect();
-        let installed = |name: &str| {
-            seen.here.get(&PACKAGES, name).is_some_and(|f| f.first().is_some_and(|s| s == "installed"))
-        };
+        let installed =
+            |name: &str| seen.here.get(&PACKAGES, name).is_some_and(|f| f.first().is_some_and(|s| s == "installed"));
         let mut lines: Vec<Owned> = Vec::new();
         for wanted in &self.all {
             match known.get(&wanted.key()) {

@@ -60,7 +60,8 @@ pub fn files(group: &str, all: &[&Owned], seen: &Observation) -> Removal {
     all.sort_by(|a, b| b.name.cmp(&a.name));
     let mut script = Script::new().line(GIVE_BACK.trim());
     for file in &all {
-        script = script.line(format!("give_back {}", quote(&file.name)));
+        let kind = if file.field(1) == "directory" { " directory" } else { "" };
+        script = script.line(format!("give_back {}{kind}", quote(&file.name)));
     }
     if all.iter().any(|f| f.name.starts_with("/etc/systemd/system/")) {
         script = script.line("systemctl daemon-reload");
@@ -109,7 +110,7 @@ pub fn secrets(all: &[&Owned]) -> Removal {
     }
     let names: Vec<&str> = all.iter().map(|s| s.name.as_str()).collect();
     let summary = format!("forget {}", names.join(", "));
-    (super::stored::Stored::key(), Change::new(Action::Delete, summary, done(script, all.iter().copied())))
+    (ResourceId::new("secrets", "forgotten"), Change::new(Action::Delete, summary, done(script, all.iter().copied())))
 }
 
 /// The firewall's table, with what loads it at boot. It only opens: nobody is locked out.
@@ -154,10 +155,13 @@ pub fn logins(all: &[&Owned]) -> Removal {
         script = script.line(format!("drop {name}")).line(format!("rm -f {RECORDS}/{name}"));
     }
     let names: Vec<&str> = all.iter().map(|s| s.name.as_str()).collect();
-    let (word, owner) = if names.len() == 1 { ("account", "it") } else { ("accounts", "one") };
+    let (word, locked) = match names.len() {
+        1 => ("account", "locked instead where views, triggers or routines run in its name"),
+        _ => ("accounts", "one in whose name views, triggers or routines run is locked instead"),
+    };
+    let script = done(script, all.iter().copied());
     let change =
-        Change::new(Action::Delete, format!("drop database {word} {}", names.join(", ")), done(script, all.iter().copied()));
-    let change = change.detail(format!("where views, triggers or routines run in its name, {owner} is locked instead"));
+        Change::new(Action::Delete, format!("drop database {word} {}", names.join(", ")), script).detail(locked);
     (ResourceId::new("database", "objects"), change)
 }
 
@@ -186,11 +190,13 @@ pub fn data(data: &Owned, whole: bool) -> Removal {
     let dir = quote(&data.name);
     let mut script = Script::new();
     if whole {
-        script = script
-            .line(format!("[ ! -d {dir} ] || find {dir} -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {{}} +"));
+        script = script.line(format!(
+            "[ ! -d {dir} ] || find {dir} -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {{}} +"
+        ));
     }
     script = script.line(format!("rm -rf {RECORDS}"));
-    let summary = if whole { format!("delete the data in {}", data.name) } else { format!("leave {} to its owner", data.name) };
+    let summary =
+        if whole { format!("delete the data in {}", data.name) } else { format!("leave {} to its owner", data.name) };
     let change = Change::new(Action::Delete, summary, done(script, [data]));
     let change = if whole { change.detail("all databases and their logs").impact(Impact::WriteOutage) } else { change };
     (ResourceId::new("database", "directory"), change)
@@ -242,9 +248,7 @@ sync -- "$owned.new" && mv -f -- "$owned.new" "$owned"
 /// Packages that foobar installed, and those that came along and nobody else needs.
 pub fn purge(packages: &[&Owned], along: &[&Owned]) -> Removal {
     let words = |all: &[&Owned]| quote(&all.iter().map(|o| o.name.as_str()).collect::<Vec<_>>().join(" "));
-    let script = Script::new()
-        .line(format!("named={} along={}", words(packages), words(along)))
-        .line(PURGE.trim());
+    let script = Script::new().line(format!("named={} along={}", words(packages), words(along))).line(PURGE.trim());
     let names: Vec<&str> = packages.iter().map(|o| o.name.as_str()).collect();
     let script = done(script.line(GONE.trim()), packages.iter().copied());
     let change = Change::new(Action::Delete, format!("purge {}", names.join(", ")), script);

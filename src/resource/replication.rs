@@ -214,7 +214,11 @@ impl Resource for Replication {
         let told = server.record("source").and_then(|r| r.first()) == Some(&digest) && !server.is_blank();
         // What is on the replica alone would be lost for the site the moment an empty primary opens.
         let held = server.held_list();
-        if !half && !held.is_empty() && primary.held().next().is_none() && (told || server.is_replica() || server.is_resting_replica()) {
+        if !half
+            && !held.is_empty()
+            && primary.held().next().is_none()
+            && (told || server.is_replica() || server.is_resting_replica())
+        {
             return refuse(
                 format!("it holds data ({}), and {}, its declared primary, holds none", held.join(", "), self.primary),
                 "where the other one's data is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here and name this server as `mysql.primary`",

@@ -340,11 +340,7 @@ impl Component for Mysql {
         let mut ready = closed.clone();
         ready.push(Self::server(site, mysql, &mysql.primary, &servers, desired)?);
         let open = desired.want(&mysql.primary, role(&mysql.primary), ready);
-        let objects = Database {
-            dialect,
-            schemas: schemas(mysql),
-            logins: logins(site, mysql),
-        };
+        let objects = Database { dialect, schemas: schemas(mysql), logins: logins(site, mysql) };
         let objects = desired.want(&mysql.primary, objects, [open]);
         debug_assert_eq!(objects.id, database_objects());
         let mut followed = vec![objects.clone()];
