@@ -4,7 +4,7 @@
 use super::{
     Plan, Step, StepId,
     desired::FINGERPRINT_KEY,
-    remove::{self, Removal},
+    remove::{self, Removal, Scope},
 };
 use crate::{
     base::{
@@ -87,7 +87,8 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     for (key, &id) in &step_of {
         steps[id].after = before(key, &after, &step_of).into_iter().filter(|before| *before < id).collect();
     }
-    let (steps, more) = remove::insert(basis, steps)?;
+    let Basis { hosts, desired, seen, limit, removal, .. } = *basis;
+    let (steps, more) = remove::insert(&Scope { hosts, desired, seen, limit, removal }, steps)?;
     left_out.extend(more);
     Ok(Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out })
 }

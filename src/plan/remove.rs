@@ -3,9 +3,10 @@
 //! visitor goes first; services go before their files, and those before the accounts they belong to. Only a service whose
 //! port another one of its host is about to need goes right before that. Data is never taken away but when asked for.
 
-use super::{Step, StepId, diff::Basis};
+use super::{Step, StepId};
 use crate::{
     base::name::HostName,
+    component::Desired,
     resource::{
         Change, Observation, Refusal, ResourceId,
         owned::{self, Kind, OWNED, Origin, Owned},
@@ -24,6 +25,21 @@ pub struct Removal {
     pub databases: bool,
     /// And in the end what foobar knows about its hosts.
     pub everything: bool,
+}
+
+/// What there is to compare.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// All hosts, in the file's order.
+    pub hosts: &'a [HostName],
+    /// What shall be.
+    pub desired: &'a Desired,
+    /// What is, for every host.
+    pub seen: &'a BTreeMap<HostName, Observation>,
+    /// Hosts that may be written to.
+    pub limit: &'a BTreeSet<HostName>,
+    /// How much is taken away.
+    pub removal: Removal,
 }
 
 /// When a removal has its turn. Up to the last of the databases' phases all hosts go together; from the files on each host
@@ -62,12 +78,12 @@ struct Item {
 }
 
 /// Puts the removals among the steps, and says which of them the limit leaves out.
-pub fn insert(basis: &Basis<'_>, steps: Vec<Step>) -> Result<(Vec<Step>, Vec<String>), Vec<Refusal>> {
+pub fn insert(scope: &Scope<'_>, steps: Vec<Step>) -> Result<(Vec<Step>, Vec<String>), Vec<Refusal>> {
     let (mut items, mut left_out, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
-    for host in basis.hosts {
-        let Some(seen) = basis.seen.get(host) else { continue };
-        let within = basis.limit.contains(host);
-        if basis.removal.everything && within && owned::is_older(seen) {
+    for host in scope.hosts {
+        let Some(seen) = scope.seen.get(host) else { continue };
+        let within = scope.limit.contains(host);
+        if scope.removal.everything && within && owned::is_older(seen) {
             refusals.push(Refusal {
                 host: host.clone(),
                 what: "an older foobar was at work there, and did not note what it made".into(),
@@ -75,7 +91,7 @@ pub fn insert(basis: &Basis<'_>, steps: Vec<Step>) -> Result<(Vec<Step>, Vec<Str
             });
             continue;
         }
-        let found = of_host(basis, host, seen, &steps);
+        let found = of_host(scope, host, seen, &steps);
         match within {
             true => items.extend(found),
             false => left_out.extend(found.into_iter().map(|i| format!("{host}: {}", i.change.summary))),
@@ -85,9 +101,9 @@ pub fn insert(basis: &Basis<'_>, steps: Vec<Step>) -> Result<(Vec<Step>, Vec<Str
 }
 
 /// What nobody wants any more on a host, in the order of its phases.
-fn of_host(basis: &Basis<'_>, host: &HostName, seen: &Observation, steps: &[Step]) -> Vec<Item> {
+fn of_host(scope: &Scope<'_>, host: &HostName, seen: &Observation, steps: &[Step]) -> Vec<Item> {
     let wanted: Vec<Owned> =
-        basis.desired.wanted.iter().filter(|w| w.host == *host).flat_map(|w| w.resource.footprint()).collect();
+        scope.desired.wanted.iter().filter(|w| w.host == *host).flat_map(|w| w.resource.footprint()).collect();
     let keys: BTreeSet<(Kind, &str)> = wanted.iter().map(Owned::key).collect();
     let noted = owned::noted(seen);
     let gone: Vec<&Owned> = noted.iter().filter(|o| !keys.contains(&o.key())).collect();
@@ -105,7 +121,7 @@ fn of_host(basis: &Basis<'_>, host: &HostName, seen: &Observation, steps: &[Step
             _ if layer < DATABASES => add(Phase::Front(layer), removal::stop(service), room),
             _ => {
                 let (id, change) = removal::stop(service);
-                let kept = noted.iter().find(|o| o.kind == Kind::Data).filter(|_| !basis.removal.databases);
+                let kept = noted.iter().find(|o| o.kind == Kind::Data).filter(|_| !scope.removal.databases);
                 let change = match kept {
                     Some(data) => change.detail(format!("its data stays in {}", data.name)),
                     None => change,
@@ -134,7 +150,7 @@ fn of_host(basis: &Basis<'_>, host: &HostName, seen: &Observation, steps: &[Step
         add(Phase::Secrets, removal::secrets(&all), None);
     }
     of(Kind::Firewall).for_each(|o| add(Phase::Firewall, removal::firewall(o), None));
-    for data in of(Kind::Data).filter(|_| basis.removal.databases) {
+    for data in of(Kind::Data).filter(|_| scope.removal.databases) {
         let whole = data.origin == Origin::Made && strangers(data, seen).is_empty();
         if !whole {
             add(Phase::Schemas, removal::schemas(data), None);
@@ -142,13 +158,13 @@ fn of_host(basis: &Basis<'_>, host: &HostName, seen: &Observation, steps: &[Step
         add(Phase::Data, removal::data(data, whole), None);
     }
     let along: Vec<&Owned> = of(Kind::Dependency).collect();
-    if let Some(all) = some(Kind::Package).filter(|_| basis.removal.purge) {
+    if let Some(all) = some(Kind::Package).filter(|_| scope.removal.purge) {
         add(Phase::Packages, removal::purge(&all, &along), None);
     }
     let found: Vec<&Owned> = of(Kind::Account).filter(|o| o.origin == Origin::Found).collect();
-    if basis.removal.everything && seen.get(&OWNED, "state").is_some() {
-        let data: Vec<&Owned> = of(Kind::Data).filter(|_| !basis.removal.databases).collect();
-        let packages: Vec<&Owned> = of(Kind::Package).filter(|_| !basis.removal.purge).collect();
+    if scope.removal.everything && seen.get(&OWNED, "state").is_some() {
+        let data: Vec<&Owned> = of(Kind::Data).filter(|_| !scope.removal.databases).collect();
+        let packages: Vec<&Owned> = of(Kind::Package).filter(|_| !scope.removal.purge).collect();
         add(Phase::State, removal::state(&data, &packages), None);
     } else if !found.is_empty() {
         add(Phase::Notes, removal::note(&found), None);

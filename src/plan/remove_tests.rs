@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    base::{script::Script, secret::Secrets},
-    component::{Desired, spec::Topology, testing},
+    base::script::Script,
+    component::{spec::Topology, testing},
     plan::desired,
-    resource::{Action, owned::OWNED},
+    resource::Action,
 };
 
 fn host(name: &str) -> HostName {
@@ -59,17 +59,8 @@ fn removed(
     let hosts: Vec<HostName> = ["lb-01", "web-01", "web-02"].map(host).to_vec();
     let limit =
         if limit.is_empty() { hosts.iter().cloned().collect() } else { limit.iter().map(|h| host(h)).collect() };
-    let basis = Basis {
-        site: &"www.foobar.com".parse().unwrap(),
-        hosts: &hosts,
-        desired,
-        seen,
-        secrets: &Secrets::default(),
-        now: 0,
-        limit: &limit,
-        removal,
-    };
-    let found = insert(&basis, steps)?;
+    let scope = Scope { hosts: &hosts, desired, seen, limit: &limit, removal };
+    let found = insert(&scope, steps)?;
     for step in &found.0 {
         assert!(step.after.iter().all(|before| *before < step.id), "{}", shown(&found.0));
         assert_eq!(found.0[step.id].id, step.id);

@@ -13,6 +13,8 @@ mod dialect_tests;
 pub mod files;
 pub mod migration;
 pub mod owned;
+#[cfg(test)]
+mod owned_tests;
 pub mod packages;
 pub mod registry;
 pub mod release;

@@ -182,7 +182,7 @@ keep() {
   [ "${2:-}" != directory ] || return 0
   mkdir -p -m 700 "${o%/*}" || return 1
   if [ -e "$1" ] || [ -L "$1" ]; then
-    cp -a -- "$1" "$o.foobar-new" && sync -f "$o.foobar-new" && mv -fT -- "$o.foobar-new" "$o"
+    cp -a -- "$1" "$o.foobar-new" && sync -f -- "${o%/*}" && mv -fT -- "$o.foobar-new" "$o"
   elif [ "${2:-}" != absent ]; then
     : >"$o.foobar-none"
   fi
@@ -196,7 +196,7 @@ give_back() {
   if [ "${2:-}" = directory ]; then
     p=$1
   elif [ -e "$o" ] || [ -L "$o" ]; then
-    mkdir -p -- "${1%/*}" && cp -a -- "$o" "$1.foobar-new" && sync -f "$1.foobar-new" && mv -fT -- "$1.foobar-new" "$1" && rm -f -- "$o" || return 1
+    mkdir -p -- "${1%/*}" && cp -a -- "$o" "$1.foobar-new" && sync -f -- "${1%/*}" && mv -fT -- "$1.foobar-new" "$1" && rm -f -- "$o" || return 1
   elif [ -e "$o.foobar-none" ]; then
     rm -f -- "$1" && rm -f -- "$o.foobar-none" || return 1
   fi
