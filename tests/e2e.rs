@@ -65,6 +65,7 @@ const CASES: &[Case] = &[
     ),
     ("removal::the_balancer_moves_to_another_host", removal::the_balancer_moves_to_another_host),
     ("removal::a_removal_is_cut_off", removal::a_removal_is_cut_off),
+    ("removal::what_an_older_foobar_made_is_noted", removal::what_an_older_foobar_made_is_noted),
     ("removal::destroy_takes_everything_but_the_data", removal::destroy_takes_everything_but_the_data),
     ("removal::a_destroyed_host_is_what_it_was", removal::a_destroyed_host_is_what_it_was),
     ("faults::the_way_to_a_host_is_barred", faults::the_way_to_a_host_is_barred),

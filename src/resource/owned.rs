@@ -32,7 +32,8 @@ const ORIGINALS: &str = "/var/lib/foobar/originals";
 /// A kind of thing that foobar owns. Its word stands in the registry of every host, and never changes its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A path; its fields: the name of the files that it belongs to, and whether it is a `file`, a `directory` or `absent`.
+    /// A path; its fields: the name of the files that it belongs to, and whether it is a `file`, a `directory`, `absent`,
+    /// or what a service `left`.
     File,
     /// A unit; its fields: layer, impact of its end, TCP ports joined by commas.
     Service,

@@ -60,8 +60,12 @@ pub fn files(group: &str, all: &[&Owned], seen: &Observation) -> Removal {
     all.sort_by(|a, b| b.name.cmp(&a.name));
     let mut script = Script::new().line(GIVE_BACK.trim());
     for file in &all {
-        let kind = if file.field(1) == "directory" { " directory" } else { "" };
-        script = script.line(format!("give_back {}{kind}", quote(&file.name)));
+        let path = quote(&file.name);
+        script = script.line(match file.field(1) {
+            "directory" => format!("give_back {path} directory"),
+            "left" => format!("rm -f -- {path}"),
+            _ => format!("give_back {path}"),
+        });
     }
     if all.iter().any(|f| f.name.starts_with("/etc/systemd/system/")) {
         script = script.line("systemctl daemon-reload");
@@ -205,8 +209,11 @@ pub fn data(data: &Owned, whole: bool) -> Removal {
 // What somebody else's package needs stays: apt is asked what would go along before anything does.
 const PURGE: &str = r#"
 export DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none NEEDRESTART_MODE=l
+away() { apt-get -q -y -o DPkg::Lock::Timeout="${FOOBAR_LOCK_TIMEOUT:-60}" purge "$@" >"$scratch" 2>&1; }
 go() {
-  apt-get -q -y -o DPkg::Lock::Timeout="${FOOBAR_LOCK_TIMEOUT:-60}" purge "$@" >"$scratch" 2>&1 || { tail -n 20 "$scratch" >&2; exit 1; }
+  away "$@" && return 0
+  if grep -q 'dpkg was interrupted' "$scratch"; then dpkg --force-confold --configure -a >&2 && away "$@" && return 0; fi
+  tail -n 20 "$scratch" >&2; exit 1
 }
 known() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | sed 's/not-installed//')" ]; }
 scratch=$(mktemp); trap 'rm -f "$scratch"' EXIT

@@ -81,6 +81,8 @@ pub struct Service {
     pub before_restart: Option<Script>,
     /// How many layers of the stack lie between it and the visitor: what is nearer is taken away first.
     pub layer: u8,
+    /// Files that it writes while it runs, because foobar's configuration tells it to: they go with it.
+    pub leaves: Vec<String>,
     /// TCP ports that it listens on: one that leaves makes room for another on the same ports before that starts.
     pub ports: Vec<u16>,
 }
@@ -97,6 +99,7 @@ impl Service {
             restart_impact: Impact::Restart,
             before_restart: None,
             layer: 0,
+            leaves: Vec::new(),
             ports: Vec::new(),
         }
     }
@@ -260,6 +263,11 @@ impl Resource for Service {
         // Who is connected when it ends for good is cut off, whatever a restart would have meant.
         let impact = self.restart_impact.max(Impact::ConnectionDrop).word();
         let fields = [self.layer.to_string(), impact.to_owned(), joined(&self.ports)];
-        vec![Owned::new(Kind::Service, &self.unit).with(fields)]
+        let short = self.unit.strip_suffix(".service").unwrap_or(&self.unit);
+        let left =
+            |path: &String| Owned::new(Kind::File, path).with([format!("what {short} left behind"), "left".to_owned()]);
+        let mut all = vec![Owned::new(Kind::Service, &self.unit).with(fields)];
+        all.extend(self.leaves.iter().map(left));
+        all
     }
 }
