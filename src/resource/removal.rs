@@ -217,26 +217,38 @@ go() {
 }
 known() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | sed 's/not-installed//')" ]; }
 scratch=$(mktemp); trap 'rm -f "$scratch"' EXIT
-mine=" $named $along " list=
+mine=" $named $along "
+# Whatever would go with these and is not foobar's.
+strangers() {
+  for other in $(apt-get -s -q purge "$@" 2>/dev/null | sed -n 's/^\(Remv\|Purg\) \([^ ]*\).*/\2/p'); do
+    case $mine in *" $other "*) ;; *) echo "$other" ;; esac
+  done
+}
+# The packages' own question whether the data shall go too; by now there is none.
+[ -n "$(ls -A /var/lib/mysql 2>/dev/null)" ] || for name in $named $along; do
+  ask=$(sed -n 's/^Template: \(.*\/postrm_remove_databases\)$/\1/p' "/var/lib/dpkg/info/$name.templates" 2>/dev/null) || continue
+  [ -z "$ask" ] || printf '%s %s boolean true\n' "$name" "$ask" | debconf-set-selections
+done
+list=
 for name in $named; do
   known "$name" || continue
-  for other in $(apt-get -s -q purge "$name" 2>/dev/null | sed -n 's/^\(Remv\|Purg\) \([^ ]*\).*/\2/p'); do
-    case $mine in *" $other "*) ;; *) echo "$name stays: $other, which foobar did not install, needs it" >&2; continue 2 ;; esac
-  done
-  list="$list $name"
+  needed=$(strangers "$name")
+  if [ -z "$needed" ]; then list="$list $name"; else echo "$name stays: needed by" $needed >&2; fi
 done
 [ -z "$list" ] || go $list
-# Of what came along, that which nothing else needs by now.
-list=
-for name in $(apt-get -s -q autoremove 2>/dev/null | sed -n 's/^Remv \([^ ]*\).*/\1/p'); do
-  case " $along " in *" $name "*) list="$list $name" ;; esac
-done
-[ -z "$list" ] || go $list
-# Their configuration, where they went with another one.
-list=
+# What came along, unless somebody has asked for it since.
+manual=" $(apt-mark showmanual | tr '\n' ' ') " list=
 for name in $along; do
-  [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" != config-files ] || list="$list $name"
+  case $manual in *" $name "*) continue ;; esac
+  if known "$name"; then list="$list $name"; fi
 done
+if [ -n "$list" ] && [ -n "$(strangers $list)" ]; then
+  # Something else has come to need one of them: then only what nothing at all needs.
+  all=" $list " list=
+  for name in $(apt-get -s -q autoremove 2>/dev/null | sed -n 's/^Remv \([^ ]*\).*/\1/p'); do
+    case $all in *" $name "*) list="$list $name" ;; esac
+  done
+fi
 [ -z "$list" ] || go $list
 systemctl daemon-reload"#;
 
