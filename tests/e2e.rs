@@ -12,6 +12,10 @@
 
 #[path = "e2e/browser.rs"]
 mod browser;
+#[path = "e2e/certificate.rs"]
+mod certificate;
+#[path = "e2e/damage.rs"]
+mod damage;
 #[path = "e2e/database.rs"]
 mod database;
 #[path = "e2e/drift.rs"]
@@ -22,6 +26,10 @@ mod faults;
 mod first;
 #[path = "e2e/removal.rs"]
 mod removal;
+#[path = "e2e/rotation.rs"]
+mod rotation;
+#[path = "e2e/sealed.rs"]
+mod sealed;
 #[path = "e2e/secrets.rs"]
 mod secrets;
 #[path = "e2e/webdriver.rs"]
@@ -56,6 +64,12 @@ const CASES: &[Case] = &[
     ("drift::what_was_changed_by_hand_is_named_and_mended", drift::what_was_changed_by_hand_is_named_and_mended),
     ("drift::the_database_too", drift::the_database_too),
     ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),
+    (
+        "rotation::passwords_change_and_the_former_ones_open_nothing",
+        rotation::passwords_change_and_the_former_ones_open_nothing,
+    ),
+    ("sealed::a_kept_plan_is_carried_out_as_it_was_shown", sealed::a_kept_plan_is_carried_out_as_it_was_shown),
+    ("sealed::a_kept_plan_is_refused_where_a_host_has_moved", sealed::a_kept_plan_is_refused_where_a_host_has_moved),
     ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),
     ("removal::what_left_the_topology_goes_and_nothing_else", removal::what_left_the_topology_goes_and_nothing_else),
     ("removal::a_role_leaves_a_host_and_comes_back", removal::a_role_leaves_a_host_and_comes_back),
@@ -68,6 +82,19 @@ const CASES: &[Case] = &[
     ("removal::what_an_older_foobar_made_is_noted", removal::what_an_older_foobar_made_is_noted),
     ("removal::destroy_takes_everything_but_the_data", removal::destroy_takes_everything_but_the_data),
     ("removal::a_destroyed_host_is_what_it_was", removal::a_destroyed_host_is_what_it_was),
+    ("damage::rights_of_every_kind_are_seen_and_revoked", damage::rights_of_every_kind_are_seen_and_revoked),
+    ("damage::a_new_directory_of_drop_ins_is_read", damage::a_new_directory_of_drop_ins_is_read),
+    ("damage::a_copied_identity_is_refused", damage::a_copied_identity_is_refused),
+    (
+        "damage::a_stray_write_on_a_replica_is_refused_until_it_is_filled_anew",
+        damage::a_stray_write_on_a_replica_is_refused_until_it_is_filled_anew,
+    ),
+    ("damage::a_lost_primary_is_not_replaced_by_an_empty_one", damage::a_lost_primary_is_not_replaced_by_an_empty_one),
+    ("damage::a_second_replica_joins", damage::a_second_replica_joins),
+    (
+        "certificate::the_users_own_is_served_and_renewed_by_a_reload",
+        certificate::the_users_own_is_served_and_renewed_by_a_reload,
+    ),
     ("faults::the_way_to_a_host_is_barred", faults::the_way_to_a_host_is_barred),
     ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),
     ("faults::the_disk_is_full", faults::the_disk_is_full),

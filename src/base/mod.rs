@@ -1,6 +1,7 @@
 //! Words used everywhere: names parsed once, secrets that do not show themselves, scripts, templates, digests.
 //! Nothing here knows what a web stack is.
 
+pub mod certificate;
 pub mod digest;
 pub mod name;
 pub mod script;

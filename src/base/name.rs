@@ -2,7 +2,7 @@
 //! header values, durations. A value that could break out of a config line or a shell word is refused here, at its
 //! place in the YAML, and nowhere else has to think of it again.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{fmt, str::FromStr, time::Duration};
 
 /// Why a word was refused: the rule it broke, as a fragment that follows "must".
@@ -18,8 +18,8 @@ pub struct NameError {
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        #[serde(transparent)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {
@@ -39,6 +39,11 @@ macro_rules! word {
                     Err(rule) => Err(NameError { what: $what, rule }),
                 }
             }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> { text.parse() }
         }
 
         impl fmt::Display for $name {

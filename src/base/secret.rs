@@ -2,7 +2,10 @@
 //! it, is decided higher up (`plan/settle.rs`).
 
 use super::digest;
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// A secret text. Debug, Display and Serialize redact it; [`Secret::expose`] is the one way in, and easy to search for.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,22 +49,56 @@ impl serde::Serialize for Secret {
 
 /// Secrets by name, as settled for one run.
 #[derive(Clone, Debug, Default)]
-pub struct Secrets(BTreeMap<String, Secret>);
+pub struct Secrets {
+    values: BTreeMap<String, Secret>,
+    /// Those made in this very run.
+    made: BTreeSet<String>,
+    /// Whether the key of the fingerprints was made in this very run.
+    unkeyed: bool,
+}
 
 impl Secrets {
     /// Adds or replaces one.
     pub fn insert(&mut self, name: impl Into<String>, value: Secret) {
-        self.0.insert(name.into(), value);
+        self.values.insert(name.into(), value);
+    }
+
+    /// Adds one that was made in this very run: another run would have made another one, so that its fingerprint says
+    /// nothing and is not shown.
+    pub fn insert_made(&mut self, name: impl Into<String>, value: Secret) {
+        let name = name.into();
+        self.made.insert(name.clone());
+        self.insert(name, value);
+    }
+
+    /// Says that the key of the fingerprints was made in this very run: then no fingerprint says anything.
+    pub fn without_key(&mut self) {
+        self.unkeyed = true;
+    }
+
+    /// Whether one was made in this very run.
+    pub fn is_made(&self, name: &str) -> bool {
+        self.made.contains(name)
     }
 
     /// The one of that name.
     pub fn get(&self, name: &str) -> Option<&Secret> {
-        self.0.get(name)
+        self.values.get(name)
     }
 
     /// All, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.values.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// What stands for one where it is shown: its fingerprint under `key`, else whether it is new or cannot be told.
+    pub fn mark(&self, name: &str, key: &str) -> String {
+        match self.values.get(name) {
+            _ if self.is_made(name) => "new".into(),
+            Some(value) if !self.unkeyed => value.fingerprint(key),
+            Some(_) => "given".into(),
+            None => String::new(),
+        }
     }
 }
 
@@ -121,9 +158,9 @@ impl Content {
     /// The text as it is shown: each secret as `(secret name fingerprint)`, or `(secret name)` where not settled.
     pub fn shown(&self, secrets: &Secrets, key: &str) -> String {
         self.fill(|name, _| {
-            Some(match secrets.get(name) {
-                Some(value) => format!("(secret {name} {})", value.fingerprint(key)),
-                None => format!("(secret {name})"),
+            Some(match secrets.mark(name, key) {
+                mark if mark.is_empty() => format!("(secret {name})"),
+                mark => format!("(secret {name} {mark})"),
             })
         })
         .unwrap_or_default()
@@ -221,6 +258,15 @@ mod tests {
         let shown = Content::of("pw").shown(&secrets(), "key");
         assert!(shown.starts_with("(secret pw ") && !shown.contains("a'b"), "{shown}");
         assert_ne!(shown, Content::of("pw").shown(&secrets(), "other key"));
+    }
+
+    #[test]
+    fn what_another_run_would_make_anew_has_no_fingerprint() {
+        let mut all = secrets();
+        all.insert_made("made", Secret::new("by chance"));
+        assert_eq!(Content::of("made").shown(&all, "key"), "(secret made new)");
+        all.without_key();
+        assert_eq!(Content::of("pw").shown(&all, "key"), "(secret pw given)");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::{
     args::removal::DestroyArgs,
+    carry::{carry_out, view},
     exit::Exit,
-    recipes::{carry_out, list, view},
+    recipes::list,
     screen::Screen,
     work::Work,
 };

@@ -1,6 +1,7 @@
 //! Reads every local file that a topology names: the topology itself, the inventory, templates, the app's folder, the
 //! user's certificate, given secrets. What is wrong with one is reported at the line that names it, with all the rest.
 
+use super::local::{now, plain};
 use crate::{
     base::{
         digest,
@@ -12,8 +13,10 @@ use crate::{
         site::{GivenCertificate, Release, Site},
         spec::{Certificate, SecretSource, Topology},
     },
+    plan::saved::{SavedRelease, SavedSite, SavedText},
     topology::{Draft, Problem, Report, Source, Sources, certificate::CertificateText},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -21,7 +24,6 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The most that a release may hold, in bytes: it goes to each app host in one script.
@@ -36,6 +38,8 @@ pub struct Gathered {
     pub site: Site,
     /// The ssh_config that the inventory names, relative to where foobar runs.
     pub ssh_config: Option<PathBuf>,
+    /// The texts that it was read from, without the release's archive: [`Gathered::whole`] has that too.
+    pub saved: SavedSite,
     /// What there is to know all the same.
     pub warnings: Report,
 }
@@ -51,8 +55,27 @@ pub enum Failure {
     Template(TemplateError),
 }
 
-/// Reads the two files and leaves them unjudged.
-fn draft(topology: &Path, inventory: Option<&Path>) -> Result<Draft, Failure> {
+impl Gathered {
+    /// The texts with the release's archive: all that another machine needs, but for the secrets.
+    pub fn whole(&self) -> SavedSite {
+        let mut saved = self.saved.clone();
+        if let Some((release, of_site)) = saved.release.as_mut().zip(self.site.release.as_ref()) {
+            release.archive = of_site.archive.as_ref().map(|a| BASE64.encode(a));
+        }
+        saved
+    }
+}
+
+/// Where the parts of a site come from.
+enum From<'a> {
+    /// Files of the user's.
+    Files { inventory: Option<&'a Path>, templates: Option<&'a Path> },
+    /// Texts that were kept.
+    Saved(&'a SavedSite),
+}
+
+/// Reads the two files.
+fn texts(topology: &Path, inventory: Option<&Path>) -> Result<Sources, Failure> {
     let read = |path: &Path, help| match fs::read(path) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Ok(Source { name: path.display().to_string(), text }),
@@ -60,30 +83,57 @@ fn draft(topology: &Path, inventory: Option<&Path>) -> Result<Draft, Failure> {
         },
         Err(error) => Err(Failure::Unreadable(format!("{}: {}", path.display(), plain(&error)), help)),
     };
-    Ok(Draft::read(Sources {
+    Ok(Sources {
         topology: read(topology, "name the topology with -f, or run foobar in its folder")?,
         inventory: inventory.map(|path| read(path, "name an existing inventory with -i")).transpose()?,
-    }))
+    })
 }
 
 /// Reads a topology alone, for who only wants to know its names and hosts.
 pub fn names(topology: &Path) -> Result<Topology, Failure> {
-    let draft = draft(topology, None)?;
+    let draft = Draft::read(texts(topology, None)?);
     draft.finish(None, now()).map(|valid| valid.topology).map_err(Failure::Invalid)
 }
 
 /// Reads everything.
 pub fn gather(topology: &Path, inventory: Option<&Path>, templates: Option<&Path>) -> Result<Gathered, Failure> {
-    let mut draft = draft(topology, inventory)?;
-    let here = folder(topology);
+    everything(texts(topology, inventory)?, folder(topology), &From::Files { inventory, templates })
+}
+
+/// Reads everything again from texts that were kept; secrets and the user's certificate come from where they came from.
+pub fn again(saved: &SavedSite) -> Result<Gathered, Failure> {
+    let source = |text: &SavedText| Source { name: text.name.clone(), text: text.text.clone() };
+    let sources = Sources { topology: source(&saved.topology), inventory: saved.inventory.as_ref().map(source) };
+    // On another machine than the one that read it, paths begin where foobar is run.
+    let here = Path::new(&saved.folder);
+    everything(sources, if here.is_dir() { here } else { Path::new(".") }, &From::Saved(saved))
+}
+
+fn everything(sources: Sources, here: &Path, from: &From<'_>) -> Result<Gathered, Failure> {
+    let kept = |source: &Source| SavedText { name: source.name.clone(), text: source.text.clone() };
+    let mut saved = SavedSite {
+        folder: absolute(here),
+        topology: kept(&sources.topology),
+        inventory: sources.inventory.as_ref().map(kept),
+        ..SavedSite::default()
+    };
+    let mut draft = Draft::read(sources);
     let found = match draft.topology() {
         Some(found) => found.clone(),
         None => return Err(draft.finish(None, now()).map_or_else(Failure::Invalid, |v| Failure::Invalid(v.warnings))),
     };
     let certificate = certificate(&mut draft, &found, here);
-    let release = release(&mut draft, &found, here);
+    let release = match from {
+        From::Files { .. } => release(&mut draft, &found, here),
+        From::Saved(saved) => saved.release.as_ref().map(kept_release).transpose()?,
+    };
     let given = secrets(&mut draft, &found, here);
-    let ssh_config = draft.ssh().config.clone().map(|config| inventory.map_or(here, folder).join(expand(&config)));
+    let ssh_config = match from {
+        From::Files { inventory, .. } => {
+            draft.ssh().config.clone().map(|config| inventory.map_or(here, folder).join(expand(&config)))
+        }
+        From::Saved(saved) => saved.ssh_config.as_ref().map(PathBuf::from),
+    };
     if let Some(path) = ssh_config.as_ref().filter(|p| !p.is_file()) {
         let problem = Problem::error(format!("there is no ssh_config {}", path.display()));
         let place = draft.inventory_place(&["ssh", "config"]);
@@ -91,14 +141,36 @@ pub fn gather(topology: &Path, inventory: Option<&Path>, templates: Option<&Path
     }
     let text = certificate.as_ref().map(|c| CertificateText { cert: &c.chain, key: &c.key });
     let valid = draft.finish(text.as_ref(), now()).map_err(Failure::Invalid)?;
-    let over = templates.map(overrides).transpose()?.unwrap_or_default();
-    let templates = Templates::new(&over).map_err(Failure::Template)?;
+    saved.templates = match from {
+        From::Files { templates, .. } => templates.map(overrides).transpose()?.unwrap_or_default(),
+        From::Saved(saved) => saved.templates.clone(),
+    };
+    saved.ssh_config = ssh_config.as_ref().map(|path| absolute(path));
+    saved.release = release.as_ref().map(|r| SavedRelease { digest: r.digest.clone(), archive: None });
+    let templates = Templates::new(&saved.templates).map_err(Failure::Template)?;
     let site = Site { topology: valid.topology, templates, release, certificate, given };
-    Ok(Gathered { site, ssh_config, warnings: valid.warnings })
+    Ok(Gathered { site, ssh_config, saved, warnings: valid.warnings })
 }
 
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+/// A path that means the same wherever foobar is run.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// A release out of texts that were kept: its archive is what its digest says, or it is refused.
+fn kept_release(kept: &SavedRelease) -> Result<Release, Failure> {
+    let damaged =
+        || Failure::Unreadable("the app's release in the saved site is damaged".into(), "make it anew: foobar plan -o");
+    let archive = match &kept.archive {
+        None => None,
+        Some(text) => Some(BASE64.decode(text).map_err(|_| damaged())?),
+    };
+    let is_whole = archive.as_ref().is_none_or(|a| digest::sha256(a) == kept.digest);
+    let is_digest = kept.digest.len() == 64 && kept.digest.bytes().all(|b| b.is_ascii_hexdigit());
+    if !is_whole || !is_digest {
+        return Err(damaged());
+    }
+    Ok(Release { digest: kept.digest.clone(), archive: archive.map(Into::into) })
 }
 
 fn folder(file: &Path) -> &Path {
@@ -111,14 +183,6 @@ fn expand(path: &str) -> PathBuf {
         (Some(rest), Some(home)) => Path::new(&home).join(rest),
         _ => PathBuf::from(path),
     }
-}
-
-/// An error without its number.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut chars = text.chars();
-    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn certificate(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<GivenCertificate> {
@@ -232,7 +296,7 @@ fn release(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<Releas
     let root = here.join(expand(&app.source));
     let packed = pack(&root);
     match packed {
-        Ok(archive) => Some(Release { digest: digest::sha256(&archive), archive }),
+        Ok(archive) => Some(Release { digest: digest::sha256(&archive), archive: Some(archive.into()) }),
         Err(why) => {
             let place = draft.place(&["app", "source"]);
             draft.add(

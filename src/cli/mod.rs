@@ -2,13 +2,17 @@
 //! the rooms below; here is only the order of it.
 
 pub mod args;
+mod carry;
 mod destroy;
 pub mod exit;
 pub mod gather;
 mod lab;
 pub mod limit;
+mod local;
 mod recipes;
+mod rotate;
 mod screen;
+mod sealed;
 mod work;
 
 use args::Command;
@@ -38,7 +42,9 @@ pub fn main() -> Exit {
             match &cli.command {
                 Command::Validate(args) => recipes::validate(&screen, args),
                 Command::Plan(args) => recipes::plan(&screen, args).await,
+                Command::Show(args) => sealed::show(&screen, args),
                 Command::Apply(args) => recipes::apply(&screen, args).await,
+                Command::Rotate(args) => rotate::rotate(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,

@@ -2,23 +2,21 @@
 
 use super::{
     args::{ApplyArgs, CaArgs, PlanArgs, ValidateArgs, VerifyArgs},
+    carry,
     exit::Exit,
     gather,
     screen::Screen,
-    work::{self, Look, Work},
+    sealed,
+    work::{self, Work},
 };
 use crate::{
     base::script::Script,
     component::names::SITE_CA,
     engine,
-    report::{
-        Verbosity, checks, json,
-        outcome::Outcome,
-        plan::{self, View},
-    },
+    report::{Verbosity, checks, json, plan},
     transport::Transport as _,
 };
-use std::{io::stdout, time::Instant};
+use std::time::Instant;
 
 /// `foobar validate`
 pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
@@ -32,7 +30,7 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
         screen.data(&json::findings(&findings));
         return Ok(exit);
     }
-    let (site, _, warnings) = work::read(screen, &args.site)?;
+    let gather::Gathered { site, warnings, .. } = work::read(screen, &args.site)?;
     screen.report(&warnings);
     // Rendering finds what reading can't: a template of the user's own with a mistake in it.
     work::compile(screen, &site)?;
@@ -43,11 +41,6 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
         site.hosts().count()
     ));
     Ok(Exit::Done)
-}
-
-pub(super) fn view(screen: &Screen, diff: crate::report::diff::DiffStyle) -> View {
-    let width = crate::report::terminal_size(&stdout()).0.clamp(40, 120);
-    View { palette: screen.out, diff, width }
 }
 
 pub(super) fn list(screen: &Screen, work: &Work) -> Exit {
@@ -65,21 +58,20 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
     let look = work.look(screen, args.removal.removal()).await?;
     match args.json.json {
         true => screen.data(&json::plan(&look.plan)),
-        false => screen.data(&plan::text(&look.plan, &view(screen, args.diff.style()))),
+        false => screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style()))),
     }
-    trips(screen, &work);
+    if let Some(file) = &args.out {
+        sealed::keep(screen, args, &work, &look, file)?;
+    }
+    carry::trips(screen, &work);
     Ok(if args.detailed_exitcode && !look.plan.is_empty() { Exit::Pending } else { Exit::Done })
-}
-
-/// With -v: how often the network was used, which is a promise (one connection and one exec a host for a plan).
-fn trips(screen: &Screen, work: &Work) {
-    if screen.verbosity >= Verbosity::Verbose {
-        screen.say(&format!("round trips: {} connections made, {} execs", work.ssh.connections(), work.ssh.execs()));
-    }
 }
 
 /// `foobar apply`
 pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
+    if let Some(file) = &args.saved {
+        return sealed::apply(screen, args, file).await;
+    }
     let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
         return Ok(list(screen, &work));
@@ -89,85 +81,10 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     if args.json.json {
         screen.also_json();
     } else {
-        screen.data(&plan::text(plan, &view(screen, args.diff.style())));
+        screen.data(&plan::text(plan, &carry::view(screen, args.diff.style())));
     }
-    if !plan.is_empty() && !args.yes {
-        match screen.consent("\nApply these changes? Only `yes` is taken as one:").await {
-            Some(true) => {}
-            Some(false) => {
-                screen.say("Nothing was changed.");
-                return Err(Exit::Failed);
-            }
-            None => {
-                screen.problem(
-                    "foobar::consent",
-                    "there is no terminal to ask on, and nothing was changed",
-                    "look at the plan, then run it with --yes",
-                );
-                return Err(Exit::Usage);
-            }
-        }
-    }
-    carry_out(screen, &work, &look, args.json.json, "apply").await
-}
-
-/// Carries a plan out that was shown and agreed to, and tells how it ended; `command` is what other runs are told.
-pub(super) async fn carry_out(
-    screen: &Screen,
-    work: &Work,
-    look: &Look,
-    is_json: bool,
-    command: &str,
-) -> Result<Exit, Exit> {
-    let plan = &look.plan;
-    let started = Instant::now();
-    screen.expect(plan);
-    let ended = match plan.is_empty() {
-        true => engine::apply::Outcome::default(),
-        false => engine::apply::apply(&work.ssh, plan, &look.secrets, &holder(command), &screen.events()).await,
-    };
-    screen.clear();
-    {
-        let show = screen.show();
-        let outcome = Outcome::new(plan, show.record(), started.elapsed());
-        if is_json {
-            json::Lines::new(stdout()).end(&outcome);
-        } else if !plan.is_empty() {
-            let text = format!("\n{}", outcome.text(screen.out));
-            drop(show);
-            screen.data(&text);
-        }
-    }
-    trips(screen, work);
-    for (host, who) in &ended.locked {
-        screen.problem(
-            "foobar::locked",
-            &format!("{host}: another run is at work there: {who}"),
-            "wait until it has ended, then run this again; nothing was changed on that host",
-        );
-    }
-    screen.silent(&ended.errors);
-    Ok(if ended.is_success() {
-        Exit::Done
-    } else if !ended.locked.is_empty() && ended.failed.is_empty() {
-        Exit::Locked
-    } else if !ended.failed.is_empty() && ended.failed.iter().all(|(step, _)| ended.reverting.contains(step)) {
-        Exit::RolledBack
-    } else if ended.failed.is_empty() {
-        ended.errors.first().map_or(Exit::Failed, |e| e.kind.into())
-    } else {
-        Exit::Failed
-    })
-}
-
-/// What another run is told about this one.
-fn holder(command: &str) -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".into());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let since =
-        time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    let text = format!("{user}@{}, foobar {command}, pid {}, since {since}", host.trim(), std::process::id());
-    text.chars().filter(|c| !c.is_control()).collect()
+    carry::agree(screen, plan, args.yes, "Apply these changes?").await?;
+    carry::carry_out(screen, &work, &look, args.json.json, "apply").await
 }
 
 /// `foobar verify`
@@ -192,7 +109,7 @@ pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         }
     };
     screen.data(&text);
-    trips(screen, &work);
+    carry::trips(screen, &work);
     screen.silent(&outcome.errors);
     use crate::component::Verdict;
     Ok(if outcome.verdicts.iter().any(|v| matches!(v, Verdict::Fail(_))) {

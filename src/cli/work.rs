@@ -3,7 +3,8 @@
 use super::{
     args::{LimitArgs, ReachArgs, SiteArgs},
     exit::Exit,
-    gather, limit,
+    gather::{self, Gathered},
+    limit,
     screen::Screen,
 };
 use crate::{
@@ -13,16 +14,15 @@ use crate::{
     plan::{
         Plan, desired,
         diff::{self, Basis},
+        observe,
         remove::Removal,
+        saved::SavedSite,
+        seal::{self, Traits},
         settle::{self, Mint as _},
     },
-    topology::Report,
     transport::ssh::{Destination, Options, Ssh},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A site and the ways to its hosts.
 pub struct Work {
@@ -34,6 +34,10 @@ pub struct Work {
     pub limit: BTreeSet<HostName>,
     /// The connections.
     pub ssh: Ssh,
+    /// Secrets that are made anew, whatever the hosts keep.
+    pub renew: BTreeSet<String>,
+    /// What the site was read from, the app's release with it.
+    pub whole: SavedSite,
 }
 
 /// What the hosts are, and what is to do.
@@ -42,14 +46,14 @@ pub struct Look {
     pub secrets: Secrets,
     /// The plan.
     pub plan: Plan,
+    /// What a saved plan is bound to.
+    pub traits: BTreeMap<HostName, Traits>,
 }
 
 /// Reads the site and what it names; everything wrong with it has been said when it fails.
-pub fn read(screen: &Screen, args: &SiteArgs) -> Result<(Site, Option<PathBuf>, Report), Exit> {
-    match gather::gather(&args.file, args.inventory.as_deref(), args.templates.as_deref()) {
-        Ok(gathered) => Ok((gathered.site, gathered.ssh_config, gathered.warnings)),
-        Err(failure) => Err(screen.failure(&failure)),
-    }
+pub fn read(screen: &Screen, args: &SiteArgs) -> Result<Gathered, Exit> {
+    gather::gather(&args.file, args.inventory.as_deref(), args.templates.as_deref())
+        .map_err(|failure| screen.failure(&failure))
 }
 
 /// Compiles a site.
@@ -60,21 +64,35 @@ pub fn compile(screen: &Screen, site: &Site) -> Result<Desired, Exit> {
 impl Work {
     /// Reads the site and prepares the ways to its hosts.
     pub fn new(screen: &Screen, site: &SiteArgs, reach: &ReachArgs, limited: Option<&LimitArgs>) -> Result<Self, Exit> {
-        let (site, config, warnings) = read(screen, site)?;
-        if !warnings.is_empty() {
-            screen.say(&format!("{warnings} about the topology: `foobar validate` shows more\n"));
+        let gathered = read(screen, site)?;
+        if !gathered.warnings.is_empty() {
+            screen.say(&format!("{} about the topology: `foobar validate` shows more\n", gathered.warnings));
         }
-        let hosts: Vec<HostName> = site.hosts().cloned().collect();
         let limit = match limited {
-            None => hosts.iter().cloned().collect(),
-            Some(args) => limit::select(&args.limit, &hosts, &roles(&site))
-                .map_err(|error| {
+            None => None,
+            Some(args) => {
+                let hosts: Vec<HostName> = gathered.site.hosts().cloned().collect();
+                let left = limit::select(&args.limit, &hosts, &roles(&gathered.site)).map_err(|error| {
                     screen.problem("foobar::limit", &error.to_string(), "`--list-hosts` shows what a limit leaves");
                     Exit::Usage
-                })?
-                .into_iter()
-                .collect(),
+                })?;
+                Some(left.into_iter().collect())
+            }
         };
+        Self::of(screen, gathered, reach, limit)
+    }
+
+    /// Prepares the ways to the hosts of a site that was read; without a limit, all of them may be written to.
+    pub fn of(
+        screen: &Screen,
+        gathered: Gathered,
+        reach: &ReachArgs,
+        limit: Option<BTreeSet<HostName>>,
+    ) -> Result<Self, Exit> {
+        let whole = gathered.whole();
+        let Gathered { site, ssh_config: config, .. } = gathered;
+        let hosts: Vec<HostName> = site.hosts().cloned().collect();
+        let limit = limit.unwrap_or_else(|| hosts.iter().cloned().collect());
         let options = Options {
             config: reach.ssh_config.clone().or(config),
             connect_timeout: reach.connect_timeout,
@@ -93,7 +111,7 @@ impl Work {
             screen.problem("foobar::local", &why, "set XDG_RUNTIME_DIR to a directory of your own");
             Exit::Failed
         })?;
-        Ok(Self { site, hosts, limit, ssh })
+        Ok(Self { site, hosts, limit, ssh, whole, renew: BTreeSet::new() })
     }
 
     /// Asks every host what it is, one exec each, and makes the plan: to what the topology wants, or to nothing at all.
@@ -108,7 +126,7 @@ impl Work {
             errors.first().map_or(Exit::Failed, |e| e.kind.into())
         })?;
         let mut mint = SystemMint;
-        let secrets = settle::settle(&desired.secrets, &seen, &mut mint).map_err(|why| {
+        let secrets = settle::settle(&desired.secrets, &seen, &self.renew, &mut mint).map_err(|why| {
             screen.problem("foobar::secret", &why, "this is a fault in foobar; please report it");
             Exit::Failed
         })?;
@@ -126,7 +144,12 @@ impl Work {
             screen.refusals(&refusals);
             Exit::Failed
         })?;
-        Ok(Look { secrets, plan })
+        let key = seal::trait_key(&secrets);
+        let traits = seen.iter().map(|(host, observation)| {
+            let asked = observe::collectors(desired.wanted.iter().filter(|w| w.host == *host));
+            (host.clone(), seal::traits(observation, asked.into_values(), key))
+        });
+        Ok(Look { traits: traits.collect(), secrets, plan })
     }
 }
 

@@ -7,7 +7,7 @@ use crate::base::{
     secret::Secret,
     template::Templates,
 };
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// A validated site.
 #[derive(Debug)]
@@ -29,8 +29,9 @@ pub struct Site {
 pub struct Release {
     /// SHA-256 of the archive.
     pub digest: String,
-    /// An uncompressed tar of regular files, directories and symbolic links, with fixed owners and times.
-    pub archive: Vec<u8>,
+    /// An uncompressed tar of regular files, directories and symbolic links, with fixed owners and times; none where only
+    /// the digest is known, and hosts that lie unpacked have it already.
+    pub archive: Option<Arc<[u8]>>,
 }
 
 /// The user's own certificate.

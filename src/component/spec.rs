@@ -31,6 +31,8 @@ pub struct Topology {
     pub mysql: Option<Mysql>,
     /// Who may reach what beyond what the stack itself needs.
     pub firewall: Firewall,
+    /// How much of the past each host keeps.
+    pub keep: Keep,
 }
 
 /// A host and how to reach it.
@@ -53,6 +55,21 @@ pub struct Ssh {
     pub port: Option<u16>,
     /// A jump host, as ssh_config or an address knows it.
     pub jump: Option<JumpHost>,
+}
+
+/// `keep:`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// What applies have left to go back to, the newest. Default: 10.
+    pub generations: usize,
+    /// Releases of the app, the one that runs among them. Default: 5.
+    pub releases: usize,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { generations: 10, releases: 5 }
+    }
 }
 
 /// `haproxy:`

@@ -58,13 +58,14 @@ pub fn topology() -> Topology {
             max_connections: 151,
         }),
         firewall: Firewall::default(),
+        keep: Keep::default(),
     }
 }
 
 /// The site of a topology.
 pub fn site(topology: Topology) -> Site {
     let archive = b"not a tar, and nobody looks".to_vec();
-    let release = topology.app.as_ref().map(|_| Release { digest: sha256(&archive), archive });
+    let release = topology.app.as_ref().map(|_| Release { digest: sha256(&archive), archive: Some(archive.into()) });
     let given = BTreeMap::from([("API_KEY".parse().unwrap(), Secret::new("given"))]);
     Site { topology, templates: Templates::new(&BTreeMap::new()).unwrap(), release, certificate: None, given }
 }

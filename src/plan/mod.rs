@@ -5,18 +5,21 @@ pub mod desired;
 pub mod diff;
 pub mod observe;
 pub mod remove;
+pub mod saved;
+pub mod seal;
 pub mod settle;
 
 use crate::{
     base::name::{DomainName, HostName},
     resource::{Change, Impact, ResourceId},
 };
+use serde::{Deserialize, Serialize};
 
 /// A step's place in its plan.
 pub type StepId = usize;
 
 /// One thing to do on one host: what is shown and what runs came out of one call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Step {
     /// Its place in the plan.
     pub id: StepId,
@@ -31,7 +34,7 @@ pub struct Step {
 }
 
 /// Everything to do, in an order that respects every edge.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// The site.
     pub site: DomainName,

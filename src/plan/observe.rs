@@ -10,9 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Its reply is framed by length, so that nothing a host holds can be taken for a frame, and ends in a line of its own,
 /// so that half a reply is never taken for a whole one.
 pub fn script<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> Script {
-    let mut asked: Vec<Probe> =
-        [&FACTS, &LOGIN, &OWNED].map(|collector| Probe::new(collector, Vec::<String>::new())).to_vec();
-    asked.extend(wanted.into_iter().flat_map(|w| w.resource.probes()));
+    let asked = probes(wanted);
     let mut words: BTreeMap<&str, (&Collector, Vec<&str>)> = BTreeMap::new();
     let mut known: BTreeSet<(&str, &[String])> = BTreeSet::new();
     for probe in &asked {
@@ -33,6 +31,19 @@ pub fn script<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> Script {
             .line(format!("frame {name} \"$(ask_{name} {} </dev/null)\"", args.join(" ")));
     }
     script.line("echo end 0")
+}
+
+/// Every question: those to each host, and those of the resources.
+fn probes<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> Vec<Probe> {
+    let mut asked: Vec<Probe> =
+        [&FACTS, &LOGIN, &OWNED].map(|collector| Probe::new(collector, Vec::<String>::new())).to_vec();
+    asked.extend(wanted.into_iter().flat_map(|w| w.resource.probes()));
+    asked
+}
+
+/// The collectors behind those questions, each once.
+pub fn collectors<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> BTreeMap<&'static str, &'static Collector> {
+    probes(wanted).into_iter().map(|probe| (probe.collector.name, probe.collector)).collect()
 }
 
 /// Reads a reply; `Err` says what is wrong with it.

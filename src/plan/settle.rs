@@ -7,9 +7,13 @@ use crate::{
         secret::{Secret, Secrets},
     },
     component::{SecretSpec, Source},
+    plan::desired::FINGERPRINT_KEY,
     resource::{Observation, stored::Stored},
 };
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// Seconds before its end at which a certificate is made anew: 30 days, so that a site that is looked at once a month
@@ -37,10 +41,11 @@ pub trait Mint {
     fn leaf(&mut self, by: &Pair, names: &[String], days: u32) -> Result<Pair, String>;
 }
 
-/// Settles every secret; `Err` says which could not be made, and why.
+/// Settles every secret; those of `renew` are made anew whatever the hosts keep. `Err` says which could not be made, and why.
 pub fn settle(
     specs: &[SecretSpec],
     seen: &BTreeMap<HostName, Observation>,
+    renew: &BTreeSet<String>,
     mint: &mut dyn Mint,
 ) -> Result<Secrets, String> {
     let mut secrets = Secrets::default();
@@ -62,17 +67,23 @@ pub fn settle(
     for spec in specs {
         match &spec.source {
             Source::Given(value) => secrets.insert(&spec.name, value.clone()),
-            Source::Password => {
-                let value = kept(spec, &spec.name).unwrap_or_else(|| mint.password());
-                secrets.insert(&spec.name, value);
-            }
+            Source::Password => match kept(spec, &spec.name).filter(|_| !renew.contains(&spec.name)) {
+                Some(value) => secrets.insert(&spec.name, value),
+                None => {
+                    secrets.insert_made(&spec.name, mint.password());
+                    if spec.name == FINGERPRINT_KEY {
+                        secrets.without_key();
+                    }
+                }
+            },
             Source::Authority { common_name, names } => {
                 let usable = kept_pair(spec).filter(|p| is_good(&p.cert, None, &[], mint.now()));
+                let is_made = usable.is_none();
                 let pair = match usable {
                     Some(pair) => pair,
                     None => mint.authority(common_name, names).map_err(|why| format!("{}: {why}", spec.name))?,
                 };
-                insert(&mut secrets, &spec.name, &pair);
+                insert(&mut secrets, &spec.name, &pair, is_made);
                 authorities.insert(spec.name.clone(), pair);
             }
             Source::Leaf { .. } => {}
@@ -81,19 +92,23 @@ pub fn settle(
     for spec in specs {
         let Source::Leaf { by, names, days } = &spec.source else { continue };
         let authority = authorities.get(by).ok_or_else(|| format!("{}: there is no authority {by}", spec.name))?;
-        let usable = kept_pair(spec).filter(|p| is_good(&p.cert, Some(&authority.cert), names, mint.now()));
+        let good = |p: &Pair| is_good(&p.cert, Some(&authority.cert), names, mint.now());
+        let usable = kept_pair(spec).filter(|p| !renew.contains(&spec.name) && good(p));
+        let is_made = usable.is_none();
         let pair = match usable {
             Some(pair) => pair,
             None => mint.leaf(authority, names, *days).map_err(|why| format!("{}: {why}", spec.name))?,
         };
-        insert(&mut secrets, &spec.name, &pair);
+        insert(&mut secrets, &spec.name, &pair, is_made);
     }
     Ok(secrets)
 }
 
-fn insert(secrets: &mut Secrets, name: &str, pair: &Pair) {
-    secrets.insert(format!("{name}.crt"), Secret::new(pair.cert.clone()));
-    secrets.insert(format!("{name}.key"), pair.key.clone());
+fn insert(secrets: &mut Secrets, name: &str, pair: &Pair, is_made: bool) {
+    for (part, value) in [("crt", Secret::new(pair.cert.clone())), ("key", pair.key.clone())] {
+        let name = format!("{name}.{part}");
+        if is_made { secrets.insert_made(name, value) } else { secrets.insert(name, value) }
+    }
 }
 
 /// Whether a kept certificate still serves: not about to expire, for these very names, signed by this authority.

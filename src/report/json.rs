@@ -6,8 +6,11 @@ use crate::{
     base::name::{DomainName, HostName},
     component::Verdict,
     event::{Event, Reporter},
-    plan::{Plan, StepId},
-    resource::{Action, FileDiff, Impact, ResourceId},
+    plan::{
+        Plan, StepId,
+        seal::{Moved, Sealed},
+    },
+    resource::{Action, FileDiff, Impact, ResourceId, drift::Drift},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,6 +39,7 @@ struct StepDocument<'a> {
     summary: &'a str,
     details: &'a [String],
     impact: Impact,
+    drift: Option<Drift>,
     diffs: &'a [FileDiff],
     after: &'a [StepId],
 }
@@ -51,6 +55,7 @@ impl<'a> PlanDocument<'a> {
             summary: &s.change.summary,
             details: &s.change.details,
             impact: s.change.impact,
+            drift: s.change.drift,
             diffs: &s.change.diffs,
             after: &s.after,
         });
@@ -69,6 +74,30 @@ impl<'a> PlanDocument<'a> {
 /// A plan as one document, for `plan --json`.
 pub fn plan(plan: &Plan) -> String {
     pretty(&PlanDocument::of(plan, "plan"))
+}
+
+/// A plan that was kept, for `show --json`; `now` in seconds since the epoch tells whether it is out of date.
+pub fn saved(sealed: &Sealed, now: i64) -> String {
+    let mut document = serde_json::to_value(PlanDocument::of(&sealed.plan, "show")).unwrap_or_default();
+    merge(
+        &mut document,
+        json!({
+            "foobar": sealed.foobar,
+            "by": sealed.by,
+            "made": sealed.made,
+            "until": sealed.until,
+            "is_out_of_date": sealed.until <= now,
+            "limit": sealed.limit,
+        }),
+    );
+    pretty(&document)
+}
+
+/// What has moved since a plan was kept, as a line for `apply --json`.
+pub fn stale(moved: &[Moved]) -> String {
+    let mut line = event("stale");
+    merge(&mut line, json!({ "moved": moved }));
+    format!("{}\n", escaped(line.to_string()))
 }
 
 /// A verification as one document, for `verify --json`.

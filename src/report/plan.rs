@@ -86,7 +86,8 @@ pub fn fold<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<Fold<'a>> {
 
 fn same(one: &Step, other: &Step) -> bool {
     let (a, b) = (&one.change, &other.change);
-    (a.action, &a.summary, &a.details, a.impact, &a.diffs) == (b.action, &b.summary, &b.details, b.impact, &b.diffs)
+    (a.action, &a.summary, &a.details, a.impact, a.drift, &a.diffs)
+        == (b.action, &b.summary, &b.details, b.impact, b.drift, &b.diffs)
 }
 
 /// The plan as text, ending in its tally and a line break.
@@ -161,7 +162,7 @@ pub fn impact(impact: Impact, palette: Palette) -> String {
     }
 }
 
-/// `  ~ configure nginx       web-01, web-02  (reload)`, with the hosts in one column down the page.
+/// `  ~ configure nginx       web-01, web-02  (edited by hand; reload)`, with the hosts in one column down the page.
 fn heading(fold: &Fold<'_>, all: &[Fold<'_>], view: &View) -> Vec<String> {
     const INDENT: usize = 4;
     let length = |f: &Fold<'_>| harmless(&f.step.change.summary).chars().count();
@@ -172,14 +173,17 @@ fn heading(fold: &Fold<'_>, all: &[Fold<'_>], view: &View) -> Vec<String> {
     let names = hosts(fold.hosts.iter().copied());
     let many = if names.len() < fold.hosts.len() { format!(" ({} hosts)", fold.hosts.len()) } else { String::new() };
     let place = names.join(", ") + &many;
-    let felt = match change.impact {
-        Impact::None => String::new(),
-        felt => format!("  ({})", impact(felt, view.palette)),
-    };
+    let felt = Some(change.impact).filter(|i| *i != Impact::None);
+    let plain: Vec<String> =
+        [change.drift.map(|d| d.to_string()), felt.map(|i| i.to_string())].into_iter().flatten().collect();
+    let shown =
+        [change.drift.map(|d| view.palette.paint(Tone::Change, &d.to_string())), felt.map(|i| impact(i, view.palette))];
+    let shown: Vec<String> = shown.into_iter().flatten().collect();
+    let felt = if shown.is_empty() { String::new() } else { format!("  ({})", shown.join("; ")) };
     let (tone, sign) = sign(change.action);
     let sign = view.palette.paint(tone, &format!("{sign:>3}"));
     let head = format!("{sign} {}", view.palette.paint(Tone::Bold, &summary));
-    let felt_width = if felt.is_empty() { 0 } else { change.impact.to_string().len() + 4 };
+    let felt_width = if plain.is_empty() { 0 } else { plain.join("; ").len() + 4 };
     let width = INDENT + length(fold).max(column) + 2 + place.chars().count() + felt_width;
     if width <= view.width {
         return vec![format!("{head}{pad}  {}{felt}", view.palette.paint(Tone::Place, &place))];

@@ -9,6 +9,7 @@ use crate::base::{name::UserName, script::Script};
 /// `/etc/passwd` as it stands, for the names asked for.
 pub static ACCOUNT: Collector = Collector {
     name: "account",
+    volatile: &[],
     body: r#"
 while IFS=: read -r name _ uid gid _ home shell; do
   for want; do [ "$name" = "$want" ] && printf '%s\t%s\t%s\t%s\n' "$name" "$uid" "$home" "$shell"; done

@@ -12,6 +12,7 @@ use crate::base::{
 /// Which of these releases' migrations the host knows to have been made.
 pub static MIGRATED: Collector = Collector {
     name: "migrated",
+    volatile: &[],
     body: r#"
 for name; do [ -e "/var/lib/foobar/migrated/$name" ] && printf '%s\tmade\n' "$name"; done
 :"#,

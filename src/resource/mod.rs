@@ -5,11 +5,18 @@ pub mod account;
 pub mod database;
 #[cfg(test)]
 mod database_tests;
+pub mod db_copier;
 pub mod db_directory;
+pub mod db_password;
 pub mod db_role;
+mod db_second;
+pub mod db_variables;
 pub mod dialect;
 #[cfg(test)]
 mod dialect_tests;
+pub mod drift;
+#[cfg(test)]
+mod drift_tests;
 pub mod files;
 pub mod migration;
 pub mod owned;
@@ -28,8 +35,10 @@ pub mod system;
 mod tests;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
-use serde::Serialize;
+use drift::Drift;
+use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
@@ -38,11 +47,11 @@ use std::{
 pub const STATE_DIR: &str = "/var/lib/foobar";
 
 /// A resource's name on its host: a kind and a name, such as `service nginx`. Unique per host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
 pub struct ResourceId {
     /// The kind: `packages`, `files`, `service`, …
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Which one of its kind.
     pub name: String,
 }
@@ -50,7 +59,14 @@ pub struct ResourceId {
 impl ResourceId {
     /// Names one.
     pub fn new(kind: &'static str, name: impl Into<String>) -> Self {
-        Self { kind, name: name.into() }
+        Self { kind: Cow::Borrowed(kind), name: name.into() }
+    }
+}
+
+impl From<String> for ResourceId {
+    fn from(text: String) -> Self {
+        let (kind, name) = text.split_once(' ').unwrap_or((&text, ""));
+        Self { kind: Cow::Owned(kind.to_owned()), name: name.to_owned() }
     }
 }
 
@@ -98,6 +114,9 @@ pub struct Collector {
     pub name: &'static str,
     /// The function's body. Keep forks few: one `stat` for all files, one `systemctl show` for all units.
     pub body: &'static str,
+    /// Keys whose lines change while nobody changes the host (free room, a replica's position): what a saved plan is
+    /// not bound to.
+    pub volatile: &'static [&'static str],
 }
 
 /// One resource's arguments to a collector. Equal probes are asked once.
@@ -123,6 +142,13 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// What a collector answered that stays as it is until somebody changes it: key and lines.
+    pub fn lasting<'a>(&'a self, collector: &'a Collector) -> impl Iterator<Item = (&'a str, &'a [Vec<String>])> {
+        let lines = self.answers.get(collector.name).into_iter().flatten();
+        let lasting = lines.filter(|(key, _)| !collector.volatile.contains(&key.as_str()));
+        lasting.map(|(key, all)| (key.as_str(), all.as_slice()))
+    }
+
     /// Takes one collector's output in.
     pub fn add(&mut self, collector: &str, output: &str) {
         let lines = self.answers.entry(collector.to_owned()).or_default();
@@ -182,7 +208,7 @@ impl Seen<'_> {
 }
 
 /// What users of the site may feel while a step runs, the least first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Impact {
     /// Nothing.
@@ -218,7 +244,7 @@ impl fmt::Display for Impact {
 }
 
 /// What a change does to a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// `+`: it is not there yet.
@@ -232,7 +258,7 @@ pub enum Action {
 }
 
 /// How one file differs, as texts that may be shown (secrets stand as fingerprints).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDiff {
     /// Its path on the host.
     pub path: String,
@@ -244,8 +270,8 @@ pub struct FileDiff {
     pub notes: Vec<String>,
 }
 
-/// What differs, and the script that mends it.
-#[derive(Clone, Debug)]
+/// What differs, and the script that mends it. Kept or shown, it is without its scripts: they may hold secrets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Change {
     /// What it does to the resource.
     pub action: Action,
@@ -257,10 +283,14 @@ pub struct Change {
     pub diffs: Vec<FileDiff>,
     /// What users may feel.
     pub impact: Impact,
+    /// How the host came to differ, where not by the topology.
+    pub drift: Option<Drift>,
     /// What runs on the host, as root: POSIX sh, stdin from /dev/null, exit 0 for success. What it prints on stderr is
     /// shown when it fails. Safe to run again after it was cut off at any instant.
+    #[serde(skip)]
     pub script: Script,
     /// Where set, the change undoes itself on the host unless this script is run over a fresh connection in time.
+    #[serde(skip)]
     pub confirm: Option<Script>,
 }
 
@@ -273,6 +303,7 @@ impl Change {
             details: Vec::new(),
             diffs: Vec::new(),
             impact: Impact::None,
+            drift: None,
             script,
             confirm: None,
         }
@@ -281,6 +312,12 @@ impl Change {
     /// With a line that says why or what.
     pub fn detail(mut self, line: impl Into<String>) -> Self {
         self.details.push(line.into());
+        self
+    }
+
+    /// With how the host came to differ.
+    pub fn drift(mut self, drift: impl Into<Option<Drift>>) -> Self {
+        self.drift = drift.into();
         self
     }
 
@@ -310,6 +347,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
 
     /// The questions whose answers [`Resource::diff`] needs.
     fn probes(&self) -> Vec<Probe>;
+
+    /// Whether its step waits for every change that it comes after, so that it is left out where `--limit` leaves one of
+    /// those out: what takes away what others still use.
+    fn is_last(&self) -> bool {
+        false
+    }
 
     /// What differs, and the script that mends it; none where nothing does. Pure.
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal>;

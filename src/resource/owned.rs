@@ -9,6 +9,7 @@ use std::{fmt, str::FromStr};
 /// holds, and whether foobar was here at all. A host that an older foobar converged has secrets and no registry.
 pub static OWNED: Collector = Collector {
     name: "owned",
+    volatile: &[],
     body: r#"
 cd /var/lib/foobar 2>/dev/null || return 0
 printf 'state\tyes\n'

@@ -13,6 +13,7 @@ use crate::base::{
 /// One `dpkg-query` for all names, and whether a killed run left its policy file behind.
 pub static PACKAGES: Collector = Collector {
     name: "packages",
+    volatile: &[],
     body: r#"
 dpkg-query -W -f '${Package}\t${db:Status-Status}\t${Version}\n' -- "$@" 2>/dev/null
 grep -qs '^# foobar:' /usr/sbin/policy-rc.d && printf 'policy-rc.d\tleft\n'

@@ -11,6 +11,7 @@ use std::{fmt, sync::Arc};
 /// The releases under each root, and the one that `current` points to.
 pub static RELEASES: Collector = Collector {
     name: "releases",
+    volatile: &[],
     body: r#"
 for root; do
   target=$(readlink -- "$root/current" 2>/dev/null) && printf '%s\tcurrent\t%s\n' "$root" "${target##*/}"
@@ -36,8 +37,8 @@ pub struct Unpacked {
     pub name: String,
     /// SHA-256 of the archive.
     pub digest: String,
-    /// An uncompressed tar.
-    pub archive: Arc<[u8]>,
+    /// An uncompressed tar; none where it is at hand nowhere but on hosts that have it unpacked.
+    pub archive: Option<Arc<[u8]>>,
 }
 
 impl Unpacked {
@@ -49,7 +50,8 @@ impl Unpacked {
 
 impl fmt::Debug for Unpacked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Unpacked({}/releases/{}, {} bytes)", self.root, self.name, self.archive.len())
+        let size = self.archive.as_ref().map_or(0, |a| a.len());
+        write!(f, "Unpacked({}/releases/{}, {size} bytes)", self.root, self.name)
     }
 }
 
@@ -66,6 +68,14 @@ impl Resource for Unpacked {
         if seen_names(seen, &self.root, "release").any(|name| name == self.name) {
             return Ok(None);
         }
+        let Some(archive) = &self.archive else {
+            return Err(Refusal {
+                host: seen.host.clone(),
+                what: format!("release {} of the app is no longer kept there", self.name),
+                help: "check that version of the app out, and apply it instead; `keep.releases` says how many are kept"
+                    .into(),
+            });
+        };
         let (root, name, digest) = (quote(&self.root), quote(&self.name), quote(&self.digest));
         // The archive's times are fixed, so that equal folders are equal archives. On disk each release has a time of its own,
         // the same on every host: HTTP's validators are made of time and size, and must differ where the content may.
@@ -78,7 +88,7 @@ impl Resource for Unpacked {
             .line(format!("mkdir -p {root}/releases"))
             .line("rm -rf \"$new\" \"$new.tar\"")
             .line("trap 'rm -rf \"$new\" \"$new.tar\"' EXIT")
-            .feed(&self.archive, "cat >\"$new.tar\"")
+            .feed(archive, "cat >\"$new.tar\"")
             .line(format!(
                 "printf '%s  %s\\n' {digest} \"$new.tar\" | sha256sum -c --status || {{ echo 'the release arrived damaged; run foobar again' >&2; exit 1; }}"
             ))
@@ -88,7 +98,7 @@ impl Resource for Unpacked {
             .line(format!("find \"$new\" -exec touch -h -d @{time} -- {{}} +"))
             .line("sync -f \"$new\"")
             .line("mv -T \"$new\" \"$done\"");
-        let size = self.archive.len().div_ceil(1024);
+        let size = archive.len().div_ceil(1024);
         Ok(Some(Change::new(Action::Create, format!("unpack release {} ({size} KiB)", self.name), script)))
     }
 

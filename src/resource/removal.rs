@@ -6,12 +6,12 @@ use super::{
     Action, Change, FileDiff, Impact, Observation, ResourceId, STATE_DIR,
     dialect::{Dialect, RECORDS, identifier, literal},
     owned::{self, GIVE_BACK, Owned},
-    registry::Registry,
     service::Service,
 };
 use crate::base::script::{Script, quote};
 
-/// A removal: what it takes away, under the name that made it.
+/// A removal: what it takes away. Where the thing may still be wanted in part, its name is not that of what makes it, so that a
+/// plan has one step of each name on a host.
 pub type Removal = (ResourceId, Change);
 
 fn done<'a>(script: Script, all: impl IntoIterator<Item = &'a Owned>) -> Script {
@@ -61,6 +61,8 @@ pub fn files(group: &str, all: &[&Owned], seen: &Observation) -> Removal {
     let mut script = Script::new().line(GIVE_BACK.trim());
     for file in &all {
         let path = quote(&file.name);
+        // The record of what was written there goes too: the next one to write there is the first again.
+        script = script.line(format!("rm -f -- {}", quote(&format!("{STATE_DIR}/written{}.now", file.name))));
         script = script.line(match file.field(1) {
             "directory" => format!("give_back {path} directory"),
             "left" => format!("rm -f -- {path}"),
@@ -82,7 +84,7 @@ pub fn files(group: &str, all: &[&Owned], seen: &Observation) -> Removal {
         };
         change.diffs.push(FileDiff { path: file.name.clone(), before: None, after: None, notes });
     }
-    (ResourceId::new("files", group), change)
+    (ResourceId::new("removed", group), change)
 }
 
 /// Releases, the link to the one in use, and the notes of their migrations.
@@ -166,7 +168,7 @@ pub fn logins(all: &[&Owned]) -> Removal {
     let script = done(script, all.iter().copied());
     let change =
         Change::new(Action::Delete, format!("drop database {word} {}", names.join(", ")), script).detail(locked);
-    (ResourceId::new("database", "objects"), change)
+    (ResourceId::new("database", "accounts"), change)
 }
 
 /// Schemas that foobar made, in a server that has others beside them. On a replica they go without a trace in its log.
@@ -224,10 +226,14 @@ strangers() {
     case $mine in *" $other "*) ;; *) echo "$other" ;; esac
   done
 }
-# The packages' own question whether the data shall go too; by now there is none.
+# Where the data is gone, the server's package is told so: by its own question, and by the flag without which MariaDB's asks
+# nothing and leaves its account behind.
+flag=
 [ -n "$(ls -A /var/lib/mysql 2>/dev/null)" ] || for name in $named $along; do
   ask=$(sed -n 's/^Template: \(.*\/postrm_remove_databases\)$/\1/p' "/var/lib/dpkg/info/$name.templates" 2>/dev/null) || continue
   [ -z "$ask" ] || printf '%s %s boolean true\n' "$name" "$ask" | debconf-set-selections
+  wants=$(sed -n 's/.*"\(\/var\/lib\/mysql\/debian-[0-9.]*\.flag\)".*/\1/p' "/var/lib/dpkg/info/$name.postrm" 2>/dev/null | head -n 1)
+  if [ -n "$wants" ] && [ -d /var/lib/mysql ]; then flag=$wants; : >"$flag"; fi
 done
 list=
 for name in $named; do
@@ -250,6 +256,7 @@ if [ -n "$list" ] && [ -n "$(strangers $list)" ]; then
   done
 fi
 [ -z "$list" ] || go $list
+[ -z "$flag" ] || rm -f "$flag"
 systemctl daemon-reload"#;
 
 // What came along and is still needed stays noted.
@@ -272,7 +279,7 @@ pub fn purge(packages: &[&Owned], along: &[&Owned]) -> Removal {
     let script = done(script.line(GONE.trim()), packages.iter().copied());
     let change = Change::new(Action::Delete, format!("purge {}", names.join(", ")), script);
     let change = change.detail("and what they brought along, as far as nothing else needs it");
-    (super::packages::Packages::key(), change)
+    (ResourceId::new("packages", "purged"), change)
 }
 
 /// Everything that foobar knew about a host: the last thing that goes.
@@ -286,12 +293,12 @@ pub fn state(data: &[&Owned], packages: &[&Owned]) -> Removal {
         let names: Vec<&str> = packages.iter().map(|o| o.name.as_str()).collect();
         change = change.detail(format!("packages stay: {}: --purge takes them too", names.join(", ")));
     }
-    (Registry::key(), change)
+    (ResourceId::new("owned", "host"), change)
 }
 
 /// Lines that stand for nothing any more, such as an account that was there before.
 pub fn note(all: &[&Owned]) -> Removal {
     let change = Change::new(Action::Update, "give up what was not foobar's", done(Script::new(), all.iter().copied()));
     let names: Vec<String> = all.iter().map(|o| format!("{} {}", o.kind, o.name)).collect();
-    (Registry::key(), change.detail(names.join(", ")))
+    (ResourceId::new("owned", "given up"), change.detail(names.join(", ")))
 }

@@ -3,7 +3,7 @@
 //! the component says.
 
 use super::{
-    Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
     owned::{Kind, Owned},
 };
 use crate::base::{
@@ -18,6 +18,7 @@ use std::net::IpAddr;
 /// was recorded when it was loaded. The confirmed file's text comes where it is not the expected one.
 pub static RULESET: Collector = Collector {
     name: "ruleset",
+    volatile: &[],
     body: r#"
 file=/etc/foobar/firewall.nft
 sum=$(sha256sum 2>/dev/null <"$file") && printf 'file\t%s\n' "${sum%% *}"
@@ -32,6 +33,7 @@ unit=/etc/systemd/system/foobar-firewall.service
 /// From where, and to which port, the login came that runs the probe: `SSH_CONNECTION`.
 pub static LOGIN: Collector = Collector {
     name: "login",
+    volatile: &["login"],
     body: r#"
 set -- ${SSH_CONNECTION:-}
 [ $# -ge 4 ] && printf 'login\t%s\t%s\n' "$1" "$4"
@@ -126,6 +128,15 @@ impl Resource for Ruleset {
             load(&text, self.confirm_within),
         );
         change.confirm = Some(confirm(&digest));
+        // What was recorded when it was loaded tells what somebody changed since.
+        let recorded = one("loaded", 1);
+        change.drift = recorded.and_then(|recorded| match one("file", 0) {
+            None => Some(Drift::Removed),
+            Some(file) if file != recorded && !same_file => Some(Drift::Edited),
+            _ if one("live", 0) != one("loaded", 0) => Some(Drift::Firewall),
+            _ if one("enabled", 0).is_none() => Some(Drift::Disabled),
+            _ => None,
+        });
         if !same_file {
             change.diffs.push(FileDiff {
                 path: "/etc/foobar/firewall.nft".into(),

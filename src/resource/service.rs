@@ -3,11 +3,12 @@
 //! ended. Which files those are, how a reload is made and proved, the component says.
 
 use super::{
-    Action, Change, Collector, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    Action, Change, Collector, Drift, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
     owned::{Kind, Owned, joined},
     state_digest,
 };
 use crate::base::{
+    certificate,
     script::{Script, quote},
     secret::Content,
 };
@@ -16,6 +17,7 @@ use crate::base::{
 /// of the unit it is about, so that it counts only as long as that process lives.
 pub static UNITS: Collector = Collector {
     name: "units",
+    volatile: &[],
     body: r#"
 systemctl show --timestamp=unix -p Id,LoadState,ActiveState,UnitFileState,InvocationID,ActiveEnterTimestamp -- "$@" 2>/dev/null |
 { flush() {
@@ -38,7 +40,8 @@ systemctl show --timestamp=unix -p Id,LoadState,ActiveState,UnitFileState,Invoca
 };
 
 /// When each path was last changed: seconds since the epoch, to the nanosecond, since much happens within one second.
-pub static CHANGED: Collector = Collector { name: "changed", body: "stat -c '%n	%.9Z' -- \"$@\" 2>/dev/null\n:" };
+pub static CHANGED: Collector =
+    Collector { name: "changed", volatile: &[], body: "stat -c '%n	%.9Z' -- \"$@\" 2>/dev/null\n:" };
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -58,6 +61,17 @@ pub struct Input {
     pub content: Content,
     /// The resource that puts it there.
     pub from: ResourceId,
+}
+
+/// The certificate that a daemon shows at run time.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The question.
+    pub probe: Probe,
+    /// Lines of its answer that together are one of [`certificate::marks`]; where one is missing, nothing is known.
+    pub keys: &'static [&'static str],
+    /// The one on disk, PEM.
+    pub content: Content,
 }
 
 /// A unit that shall be enabled and running.
@@ -85,6 +99,9 @@ pub struct Service {
     pub leaves: Vec<String>,
     /// TCP ports that it listens on: one that leaves makes room for another on the same ports before that starts.
     pub ports: Vec<u16>,
+    /// What tells whether the certificate that it shows is the one on disk, where another can be put in its place at run
+    /// time; a reload mends it.
+    pub shown: Option<Shown>,
 }
 
 impl Service {
@@ -101,6 +118,7 @@ impl Service {
             layer: 0,
             leaves: Vec::new(),
             ports: Vec::new(),
+            shown: None,
         }
     }
 
@@ -121,6 +139,16 @@ impl Service {
             parts.push(text.expose().to_owned());
         }
         Ok(state_digest(parts.iter().map(String::as_str)))
+    }
+
+    /// Whether it shows a certificate that is known to be another than the one on disk.
+    fn shows_another(&self, seen: &Seen<'_>) -> bool {
+        let Some(shown) = &self.shown else { return false };
+        let value = |key: &&str| seen.here.get(shown.probe.collector, key).and_then(|f| f.first()).cloned();
+        let Some(said) = shown.keys.iter().map(value).collect::<Option<Vec<_>>>() else { return false };
+        let Ok(content) = shown.content.resolve(seen.secrets) else { return false };
+        let marks = certificate::marks(content.expose());
+        !marks.is_empty() && !marks.contains(&said.join("/"))
     }
 
     /// The file on the host that says what this unit was last proved to run.
@@ -166,6 +194,7 @@ impl Resource for Service {
     fn probes(&self) -> Vec<Probe> {
         let paths = self.restart_on.iter().chain(&self.reload_on).map(|i| i.path.clone());
         let mut probes = vec![Probe::new(&UNITS, [self.unit.clone()])];
+        probes.extend(self.shown.as_ref().map(|s| s.probe.clone()));
         probes.extend(paths.chain([self.record()]).map(|p| Probe::new(&CHANGED, [p])));
         probes
     }
@@ -182,12 +211,17 @@ impl Resource for Service {
 
         let mut details = Vec::new();
         let mut verbs = Vec::new();
+        // One that foobar never started is not there yet, and has not drifted.
+        let was_started = field(5) != "-";
+        let mut drift = None;
         if !enabled {
             verbs.push("enable");
+            drift = Some(Drift::Disabled);
         }
         let mut act = "";
         if !running {
             act = "start";
+            drift = Some(Drift::Stopped);
             if loaded && active != "inactive" {
                 details.push(format!("it is {active}"));
             }
@@ -198,6 +232,14 @@ impl Resource for Service {
         }
         if matches!(act, "restart" | "reload") {
             details.push("what runs is older than its configuration".into());
+            // What this plan writes is newer than what runs by the topology's word, or the file's own drift says whose it is.
+            let inputs = self.restart_on.iter().chain(&self.reload_on);
+            let follows = inputs.into_iter().any(|input| seen.is_changing(&input.from));
+            drift = drift.or((!follows).then_some(Drift::Outdated));
+        } else if running && self.shows_another(seen) {
+            act = "reload";
+            details.push("it shows another certificate than the one on disk".into());
+            drift = Some(Drift::Certificate);
         }
         verbs.extend((!act.is_empty()).then_some(act));
         if verbs.is_empty() {
@@ -256,6 +298,7 @@ impl Resource for Service {
         let short = self.unit.strip_suffix(".service").unwrap_or(&self.unit);
         let mut change = Change::new(action, format!("{} {short}", verbs.join(" and ")), script).impact(impact);
         change.details = details;
+        change.drift = drift.filter(|_| loaded && was_started);
         Ok(Some(change))
     }
 

@@ -13,6 +13,7 @@ use base64::Engine as _;
 /// Every secret that the host keeps, base64.
 pub static STORED: Collector = Collector {
     name: "stored",
+    volatile: &[],
     body: r#"
 cd /var/lib/foobar/secrets 2>/dev/null || return 0
 for name in *; do
@@ -67,7 +68,7 @@ impl Resource for Stored {
             script = script
                 .feed(value.expose(), &format!("cat >{path}.new"))
                 .line(format!("chmod 600 {path}.new && sync -- {path}.new && mv -f -- {path}.new {path}"));
-            details.push(format!("{name}: {}", value.fingerprint(seen.fingerprint_key)));
+            details.push(format!("{name}: {}", seen.secrets.mark(name, seen.fingerprint_key)));
         }
         let new = names.iter().all(|n| Self::value(seen.here, n).is_none());
         let action = if new { Action::Create } else { Action::Update };

@@ -7,7 +7,7 @@ use super::{
     Check, Component, Desired, Endpoint, Peers, Source, bracketed, http,
     names::{
         APP_MIGRATE, APP_RO, APP_ROOT, APP_RW, APP_UNIT, APP_USER, STACK_CA, STACK_CA_FILE, STACK_CA_NAME,
-        database_objects, replication_source,
+        database_objects, new_passwords, replication_source,
     },
     site::{Release, Site},
     spec,
@@ -29,16 +29,10 @@ use crate::{
     },
 };
 use serde::Serialize;
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 const ENVIRONMENT: &str = "/etc/foobar/app.env";
 const UNIT: &str = "/etc/systemd/system/foobar-app.service";
-
-/// Releases that a host keeps, the one that runs among them.
-const KEEP: usize = 5;
 
 /// `app:`
 #[derive(Debug)]
@@ -196,12 +190,11 @@ impl Component for App {
         let (Some(app), Ok(user)) = (&site.topology.app, APP_USER.parse::<UserName>()) else { return Ok(()) };
         Self::secrets(site, app, desired);
         let release = site.release.as_ref();
-        let archive: Option<Arc<[u8]>> = release.map(|r| Arc::from(r.archive.as_slice()));
-        let unpacked = release.zip(archive).map(|(r, archive)| Unpacked {
+        let unpacked = release.map(|r| Unpacked {
             root: APP_ROOT.into(),
             name: release_name(r),
             digest: r.digest.clone(),
-            archive,
+            archive: r.archive.clone(),
         });
         let mut prepared = Vec::new();
         for host in &app.on {
@@ -209,6 +202,8 @@ impl Component for App {
         }
         let mysql = site.topology.mysql.as_ref();
         let mut ready: Vec<Key> = mysql.map(|m| Key::new(&m.primary, database_objects())).into_iter().collect();
+        // It reads from replicas, with passwords that come there from the primary.
+        ready.extend(mysql.into_iter().flat_map(|m| &m.replicas).map(|h| Key::new(h, new_passwords())));
         let migrates = app.migrate.as_ref().zip(app.on.first()).zip(release);
         if let Some(((command, first), release)) = migrates {
             let name = release_name(release);
@@ -248,7 +243,8 @@ impl Component for App {
             if let Some(release) = release {
                 let name = release_name(release);
                 let migrated = app.migrate.is_some();
-                let current = Current { root: APP_ROOT.into(), name: name.clone(), keep: KEEP, migrated };
+                let current =
+                    Current { root: APP_ROOT.into(), name: name.clone(), keep: site.topology.keep.releases, migrated };
                 service.restart_on.push(Input {
                     path: format!("{APP_ROOT}/current"),
                     content: Content::new(name),

@@ -19,9 +19,9 @@ use crate::{
         template::TemplateError,
     },
     resource::{
-        Key, Resource,
+        Collector, Key, Probe, Resource,
         files::{File, Files},
-        service::{Input, Service},
+        service::{Input, Service, Shown},
     },
 };
 use serde::Serialize;
@@ -151,6 +151,19 @@ fn reload() -> Script {
         .line("done")
 }
 
+/// The serial number of the certificate that the worker holds under each path: its runtime socket takes others.
+static SHOWN: Collector = Collector {
+    name: "haproxy_shown",
+    volatile: &[],
+    body: r#"
+[ -S /run/haproxy/admin.sock ] || return 0
+for path; do
+  serial=$(printf 'show ssl cert %s\n' "$path" | socat -t 2 - UNIX-CONNECT:/run/haproxy/admin.sock 2>/dev/null | sed -n 's/^Serial: //p')
+  [ -z "$serial" ] || printf '%s\t%s\n' "$path" "$serial"
+done
+:"#,
+};
+
 /// Where the balancer tells its host what it runs.
 fn local() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), HAPROXY_LOCAL)
@@ -247,6 +260,8 @@ impl Component for Haproxy {
             let input =
                 |path: &str, content: Content, from: &Files| Input { path: path.into(), content, from: from.id() };
             let mut service = Service::new(HAPROXY_UNIT);
+            service.shown =
+                Some(Shown { probe: Probe::new(&SHOWN, [CERTIFICATE]), keys: &[CERTIFICATE], content: pem.clone() });
             service.restart_on = vec![input(DROP_IN, unit, &drop_in)];
             service.reload_on = vec![input(CONFIG, config, &files), input(CERTIFICATE, pem, &files)];
             service.reload = Some(reload());

@@ -6,8 +6,8 @@ mod checks;
 use super::{
     Check, Component, Desired, Endpoint, Peers, Source,
     names::{
-        APP_MIGRATE, APP_RO, APP_RW, CHECKER, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT, REPLICATION, SEED, STACK_CA,
-        STACK_CA_NAME, database_objects, replication_source,
+        APP_MIGRATE, APP_RO, APP_RW, APP_UNIT, CHECKER, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT, REPLICATION, SEED,
+        STACK_CA, STACK_CA_NAME, database_objects, replication_source,
     },
     packages,
     site::Site,
@@ -24,12 +24,15 @@ use crate::{
     resource::{
         Impact, Key, Resource,
         database::{CANARY, Database, Login},
+        db_copier::Copier,
         db_directory::DataDirectory,
+        db_password::{Arrived, Retired},
         db_role::{Acknowledged, Writable},
+        db_variables::Variables,
         dialect::Dialect,
         files::{File, Files},
         replication::Replication,
-        service::{Input, Service},
+        service::{Input, Service, Shown},
         system::Offered,
     },
 };
@@ -185,6 +188,7 @@ fn logins(site: &Site, mysql: &spec::Mysql) -> Vec<Login> {
         secret: secret.into(),
         on: on.map(str::to_owned),
         privileges: privileges.to_vec(),
+        locked: name == SEED.0,
     };
     let schema = Some(mysql.database.as_str());
     let mut all = vec![login(APP_RW, schema, &DATA), login(APP_RO, schema, &["SELECT"])];
@@ -257,12 +261,22 @@ impl Mysql {
         let unit_files = Files::new("database unit", vec![File::text(&drop_in, drop_in_text.clone())]);
         let mut service = Service::new(unit(mysql));
         let own = Input { path: drop_in, content: drop_in_text, from: unit_files.id() };
-        service.restart_on = vec![input(path, text), own];
+        service.restart_on = vec![input(path, text.clone()), own];
+        // MariaDB tells this to sessions over TLS alone, and can be pointed to no other file while it runs.
+        service.shown = (mysql.engine == Engine::Mysql).then(|| Shown {
+            probe: dialect(mysql).probe(),
+            keys: &["Ssl_server_not_before", "Ssl_server_not_after"],
+            content: crt_text.clone(),
+        });
         service.reload_on = vec![input(&ca, ca_text), input(&crt, crt_text), input(&key, key_text)];
         // Neither statement is written to the binary log.
         let reload = match mysql.engine {
-            Engine::Mariadb => "FLUSH LOCAL SSL",
-            Engine::Mysql => "ALTER INSTANCE RELOAD TLS",
+            Engine::Mariadb => "FLUSH LOCAL SSL".to_owned(),
+            // Somebody may have pointed it elsewhere at run time.
+            Engine::Mysql => {
+                let set = |(name, path): (&str, &str)| format!("SET GLOBAL ssl_{name}=\"{path}\"; ");
+                [("ca", ca.as_str()), ("cert", &crt), ("key", &key)].map(set).concat() + "ALTER INSTANCE RELOAD TLS"
+            }
         };
         service.reload = Some(Script::new().line(format!("{} -e '{reload}'", dialect(mysql).client())));
         // A MySQL that stops while a replica listens waits for it some ten seconds longer; this ends with the process.
@@ -276,7 +290,11 @@ impl Mysql {
         let directory = desired.want(host, data, [files.clone()]);
         let mut after = vec![files, directory, desired.want(host, unit_files, [])];
         after.extend_from_slice(others);
-        Ok(desired.want(host, service, after))
+        let server = desired.want(host, service, after);
+        let file = text.resolve(&Default::default()).map(|t| t.expose().to_owned()).unwrap_or_default();
+        let variables = Variables { dialect: dialect(mysql), unit: unit(mysql).into(), file };
+        desired.want(host, variables, [server.clone()]);
+        Ok(server)
     }
 
     fn secrets(site: &Site, mysql: &spec::Mysql, desired: &mut Desired) {
@@ -341,26 +359,50 @@ impl Component for Mysql {
         ready.push(Self::server(site, mysql, &mysql.primary, &servers, desired)?);
         let open = desired.want(&mysql.primary, role(&mysql.primary), ready);
         let objects = Database { dialect, schemas: schemas(mysql), logins: logins(site, mysql) };
+        let accounts = objects.clone();
         let objects = desired.want(&mysql.primary, objects, [open]);
         debug_assert_eq!(objects.id, database_objects());
+        let replication = || Replication {
+            dialect,
+            primary: mysql.primary.clone(),
+            address: site.address(&mysql.primary),
+            login: REPLICATION,
+            seed: SEED,
+            authority: format!("{DATABASE_TLS}/ca.crt"),
+            unit: unit.into(),
+            acknowledges: semi_sync(mysql),
+        };
+        let copier = |open| Copier {
+            dialect,
+            account: SEED.0,
+            replicas: mysql.replicas.iter().map(|r| (r.clone(), replication())).collect(),
+            open,
+        };
         let mut followed = vec![objects.clone()];
+        let mut ready = objects;
+        if !mysql.replicas.is_empty() {
+            ready = desired.want(&mysql.primary, copier(true), [ready]);
+        }
         for (replica, closed) in mysql.replicas.iter().zip(closed) {
-            let replication = Replication {
-                dialect,
-                primary: mysql.primary.clone(),
-                address: site.address(&mysql.primary),
-                login: REPLICATION,
-                seed: SEED,
-                authority: format!("{DATABASE_TLS}/ca.crt"),
-                unit: unit.into(),
-                acknowledges: semi_sync(mysql),
-            };
-            followed.push(desired.want(replica, replication, [closed, objects.clone()]));
+            let mut after = vec![closed, ready.clone()];
+            // MySQL's donor serves one copy at a time, and refuses a second.
+            after.extend(followed.last().filter(|_| mysql.engine == Engine::Mysql).cloned());
+            followed.push(desired.want(replica, replication(), after));
             debug_assert_eq!(followed.last().map(|k| &k.id), Some(&replication_source()));
         }
+        let mut done: Vec<Key> = followed.iter().skip(1).cloned().collect();
+        for (replica, source) in mysql.replicas.iter().zip(done.clone()) {
+            let arrived = Arrived { primary: mysql.primary.clone(), objects: accounts.clone() };
+            done.push(desired.want(replica, arrived, [source]));
+        }
+        // Who still uses the former passwords: the replicas, and the app on every host.
+        done.extend(site.topology.app.iter().flat_map(|a| &a.on).map(|h| Key::new(h, Service::key(APP_UNIT))));
+        done.push(followed[0].clone());
+        desired.want(&mysql.primary, Retired { objects: accounts }, done);
         if !mysql.replicas.is_empty() {
             let wait = Acknowledged { dialect, unit: unit.into(), on: semi_sync(mysql) };
-            desired.want(&mysql.primary, wait, followed);
+            desired.want(&mysql.primary, wait, followed.clone());
+            desired.want(&mysql.primary, copier(false), followed);
         }
         Ok(())
     }

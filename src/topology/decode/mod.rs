@@ -15,7 +15,7 @@ pub use read::Reader;
 use super::yaml::Node;
 use crate::{
     base::name::{DomainName, NameError},
-    component::spec::{Firewall, Tls, Topology},
+    component::spec::{Firewall, Keep, Tls, Topology},
 };
 use std::str::FromStr;
 
@@ -39,6 +39,7 @@ pub fn topology(read: &mut Reader<'_>, root: &Node) -> Topology {
         app: top.get("app").and_then(|n| app::app(read, n)),
         mysql: top.get("mysql").and_then(|n| stack::mysql(read, n)),
         firewall: top.get("firewall").map_or_else(Firewall::default, |n| stack::firewall(read, n)),
+        keep: top.get("keep").map_or_else(Keep::default, |n| stack::keep(read, n)),
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Reader<'d> {
 
 /// Every key there is, by the mapping it stands in: what is known, what is near, and where a misplaced key belongs.
 pub const KEYS: &[(&str, &[&str])] = &[
-    ("", &["site", "aliases", "hosts", "haproxy", "tls", "nginx", "app", "mysql", "firewall"]),
+    ("", &["site", "aliases", "hosts", "haproxy", "tls", "nginx", "app", "mysql", "firewall", "keep"]),
     ("inventory", &["hosts", "ssh"]),
     ("host", &["address", "ssh"]),
     ("host.ssh", &["user", "port", "jump"]),
@@ -36,6 +36,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("app.canary", &["write", "field", "read"]),
     ("mysql", &["engine", "primary", "replicas", "database", "semi_sync", "max_lag", "max_connections"]),
     ("firewall", &["admin_from", "allow"]),
+    ("keep", &["generations", "releases"]),
     ("firewall.allow", &["on", "protocol", "port", "from"]),
 ];
 

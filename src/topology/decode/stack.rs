@@ -8,14 +8,25 @@ use super::{
 use crate::{
     base::name::{DatabaseName, Span},
     component::spec::{
-        Algorithm, Allow, Backends, Certificate, Engine, Firewall, Haproxy, Health, Mysql, Nginx, Profile, Protocol,
-        Tls,
+        Algorithm, Allow, Backends, Certificate, Engine, Firewall, Haproxy, Health, Keep, Mysql, Nginx, Profile,
+        Protocol, Tls,
     },
     topology::{
         problem::Problem,
         yaml::{Kind, Node},
     },
 };
+
+/// Reads `keep:`.
+pub fn keep(read: &mut Reader<'_>, node: &Node) -> Keep {
+    let fields = read.fields(node, "keep");
+    let default = Keep::default();
+    // One release is the one that runs: without another there is nothing to go back to, which is a choice.
+    let mut number = |key: &str, or: usize| {
+        fields.get(key).and_then(|n| read.number(n, 1, 1000)).map_or(or, |n| usize::try_from(n).unwrap_or(or))
+    };
+    Keep { generations: number("generations", default.generations), releases: number("releases", default.releases) }
+}
 
 /// Reads `haproxy:`.
 pub fn haproxy(read: &mut Reader<'_>, node: &Node) -> Haproxy {

@@ -54,6 +54,7 @@ firewall:
   admin_from: [203.0.113.0/24]
   allow:
     - { on: [lb-01], protocol: udp, port: 9100, from: [10.77.0.0/24] }
+keep: { generations: 3, releases: 2 }
 ";
 
 fn sources(topology: &str, inventory: Option<&str>) -> Sources {
@@ -97,6 +98,7 @@ fn every_key_is_read() {
     let mysql = t.mysql.unwrap();
     assert_eq!((mysql.engine, mysql.max_lag.to_string(), mysql.max_connections), (Engine::Mariadb, "3s".into(), 200));
     assert_eq!(t.firewall.allow[0].port, 9100);
+    assert_eq!((t.keep.generations, t.keep.releases), (3, 2));
 }
 
 #[test]

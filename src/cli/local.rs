@@ -1,0 +1,93 @@
+//! What the command line asks of the machine it runs on: the time, who runs it, a file of the user's own. What is written
+//! there is not decided here.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use time::{OffsetDateTime, macros::format_description};
+
+/// Seconds since the epoch.
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// A moment as people read it, in UTC: `2026-11-24 20:40 UTC`.
+pub fn moment(seconds: i64) -> String {
+    let shape = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|t| t.format(&shape).ok())
+        .unwrap_or_else(|| "an unknown time".into())
+}
+
+/// Who runs the program, and where: `ann@laptop`.
+pub fn somebody() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| account());
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{user}@{}", host.trim()).chars().filter(|c| !c.is_control()).collect()
+}
+
+/// The account's name, where the environment does not say it: as /etc/passwd has it.
+fn account() -> String {
+    let id = rustix::process::getuid().as_raw().to_string();
+    let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = known.lines().find(|l| l.split(':').nth(2) == Some(&id)).and_then(|l| l.split(':').next());
+    name.map_or_else(|| format!("uid {id}"), str::to_owned)
+}
+
+/// An error without its number.
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// Writes a file that its owner alone may read: whole, or not at all. `Err` says why not.
+pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".{}.new", std::process::id()));
+    let new = Path::new(&new);
+    let write = || {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(new, path)
+    };
+    write().map_err(|e| {
+        // What could not be finished is of no use to anyone.
+        let _ = fs::remove_file(new);
+        format!("{}: {}", path.display(), plain(&e))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_private_file_is_private_whole_or_absent() {
+        let dir = std::env::temp_dir().join(format!("foobar-local-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("a.plan");
+        write_private(&file, "one").unwrap();
+        write_private(&file, "two").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "two");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let why = write_private(&dir.join("no/such/a.plan"), "x").unwrap_err();
+        assert!(why.contains("no/such/a.plan: no such file"), "{why}");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing is left beside it");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_moment_reads_as_one() {
+        assert_eq!(moment(1_795_552_800), "2026-11-24 20:40 UTC");
+        assert_eq!(moment(i64::MAX), "an unknown time");
+    }
+}
