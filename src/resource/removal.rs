@@ -115,8 +115,15 @@ pub fn secrets(all: &[&Owned]) -> Removal {
         script = script.command(["rm", "-f", "--", &format!("{STATE_DIR}/secrets/{}", secret.name)]);
     }
     let names: Vec<&str> = all.iter().map(|s| s.name.as_str()).collect();
-    let summary = format!("forget {}", names.join(", "));
-    (ResourceId::new("secrets", "forgotten"), Change::new(Action::Delete, summary, done(script, all.iter().copied())))
+    let summary = match names.len() {
+        ..=3 => format!("forget {}", names.join(", ")),
+        n => format!("forget {n} secrets"),
+    };
+    let mut change = Change::new(Action::Delete, summary, done(script, all.iter().copied()));
+    if names.len() > 3 {
+        change = change.detail(names.join(", "));
+    }
+    (ResourceId::new("secrets", "forgotten"), change)
 }
 
 /// The firewall's table, with what loads it at boot. It only opens: nobody is locked out.
