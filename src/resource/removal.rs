@@ -234,12 +234,14 @@ strangers() {
   done
 }
 # Where the data is gone, the server's package is told so: by its own question, and by the flag without which MariaDB's asks
-# nothing and leaves its account behind.
+# nothing and leaves its account behind. MySQL's would fail to remove a directory that something is mounted on.
 flag=
 [ -n "$(ls -A /var/lib/mysql 2>/dev/null)" ] || for name in $named $along; do
   ask=$(sed -n 's/^Template: \(.*\/postrm_remove_databases\)$/\1/p' "/var/lib/dpkg/info/$name.templates" 2>/dev/null) || continue
-  [ -z "$ask" ] || printf '%s %s boolean true\n' "$name" "$ask" | debconf-set-selections
+  [ -n "$ask" ] || continue
   wants=$(sed -n 's/.*"\(\/var\/lib\/mysql\/debian-[0-9.]*\.flag\)".*/\1/p' "/var/lib/dpkg/info/$name.postrm" 2>/dev/null | head -n 1)
+  if [ -z "$wants" ] && mountpoint -q /var/lib/mysql; then continue; fi
+  printf '%s %s boolean true\n' "$name" "$ask" | debconf-set-selections
   if [ -n "$wants" ] && [ -d /var/lib/mysql ]; then flag=$wants; : >"$flag"; fi
 done
 list=

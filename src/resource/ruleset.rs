@@ -181,8 +181,10 @@ fn confirm(digest: &str) -> Script {
     let next = format!("{STATE_DIR}/firewall.next");
     Script::new()
         .line("mkdir -p /etc/foobar")
-        .feed(UNIT, "cat >/etc/systemd/system/foobar-firewall.service.new")
-        .line("mv -f /etc/systemd/system/foobar-firewall.service.new /etc/systemd/system/foobar-firewall.service")
+        // This runs beside the next steps, one of which may copy the directory of units to have it checked: nothing that is
+        // about to vanish may stand in there.
+        .feed(UNIT, "cat >/etc/foobar/firewall.service.new")
+        .line("mv -f /etc/foobar/firewall.service.new /etc/systemd/system/foobar-firewall.service")
         .line(format!("cp {next} /etc/foobar/firewall.nft.new && chmod 644 /etc/foobar/firewall.nft.new && sync -- /etc/foobar/firewall.nft.new"))
         .line("mv -f /etc/foobar/firewall.nft.new /etc/foobar/firewall.nft")
         .line("systemctl stop foobar-firewall-revert.timer 2>/dev/null || :")
