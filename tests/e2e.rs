@@ -24,6 +24,8 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/removal.rs"]
+mod removal;
 #[path = "e2e/rotation.rs"]
 mod rotation;
 #[path = "e2e/sealed.rs"]
@@ -69,6 +71,17 @@ const CASES: &[Case] = &[
     ("sealed::a_kept_plan_is_carried_out_as_it_was_shown", sealed::a_kept_plan_is_carried_out_as_it_was_shown),
     ("sealed::a_kept_plan_is_refused_where_a_host_has_moved", sealed::a_kept_plan_is_refused_where_a_host_has_moved),
     ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),
+    ("removal::what_left_the_topology_goes_and_nothing_else", removal::what_left_the_topology_goes_and_nothing_else),
+    ("removal::a_role_leaves_a_host_and_comes_back", removal::a_role_leaves_a_host_and_comes_back),
+    (
+        "removal::the_database_leaves_and_comes_back_with_its_data",
+        removal::the_database_leaves_and_comes_back_with_its_data,
+    ),
+    ("removal::the_balancer_moves_to_another_host", removal::the_balancer_moves_to_another_host),
+    ("removal::a_removal_is_cut_off", removal::a_removal_is_cut_off),
+    ("removal::destroy_takes_everything_but_the_data", removal::destroy_takes_everything_but_the_data),
+    ("removal::what_an_older_foobar_made_is_noted", removal::what_an_older_foobar_made_is_noted),
+    ("removal::a_destroyed_host_is_what_it_was", removal::a_destroyed_host_is_what_it_was),
     ("damage::rights_of_every_kind_are_seen_and_revoked", damage::rights_of_every_kind_are_seen_and_revoked),
     ("damage::a_new_directory_of_drop_ins_is_read", damage::a_new_directory_of_drop_ins_is_read),
     ("damage::a_copied_identity_is_refused", damage::a_copied_identity_is_refused),

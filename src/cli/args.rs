@@ -1,6 +1,7 @@
 //! The words of the command line, and nothing of what they do. Every flag is also an environment variable.
 
 pub mod lab;
+pub mod removal;
 #[cfg(test)]
 mod tests;
 pub mod why;
@@ -167,6 +168,16 @@ Examples:
   foobar explain web-01:/etc/nginx/conf.d/foobar.conf:41
   foobar explain lb-01:/etc/haproxy/haproxy.cfg     the whole file, each line with its origin")]
     Explain(why::ExplainArgs),
+    /// take everything that foobar made off the hosts again; data and packages only when asked
+    #[command(after_help = "\
+Examples:
+  foobar destroy                          shows the plan, then asks for the site's name
+  foobar destroy -l web-03                before a host is taken out of the topology
+  foobar destroy --purge --databases --yes-destroy www.example.com
+
+What stood on a host before foobar came is put back. The databases' data stays where it is without
+--databases, packages stay without --purge.")]
+    Destroy(removal::DestroyArgs),
     /// run throw-away hosts on this machine to try a topology on
     #[command(after_help = "\
 Examples:
@@ -282,6 +293,9 @@ pub struct PlanArgs {
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,
+    /// What is taken away.
+    #[command(flatten)]
+    pub removal: removal::PurgeArgs,
     /// keep the plan in this file, for `show` and `apply`; it holds no secret
     #[arg(short, long, value_name = "FILE", env = "FOOBAR_OUT", hide_env = true, help_heading = "Output")]
     pub out: Option<PathBuf>,
@@ -330,6 +344,9 @@ pub struct ApplyArgs {
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,
+    /// What is taken away.
+    #[command(flatten)]
+    pub removal: removal::PurgeArgs,
     /// do not ask
     #[arg(short, long, visible_alias = "auto-approve", env = "FOOBAR_YES", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
@@ -424,7 +441,8 @@ fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result
         (false, false) => {}
     }
     if let Command::Apply(ApplyArgs { saved: Some(_), .. }) = &cli.command
-        && let Some(word) = ["file", "inventory", "templates", "limit", "list_hosts"].into_iter().find(|id| typed(id))
+        && let Some(word) =
+            ["file", "inventory", "templates", "limit", "list_hosts", "purge"].into_iter().find(|id| typed(id))
     {
         let said = format!("--{} has no place beside a kept plan, which has its own", word.replace('_', "-"));
         return Err(command.error(ErrorKind::ArgumentConflict, said));

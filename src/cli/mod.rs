@@ -4,6 +4,7 @@
 pub mod args;
 mod carry;
 mod command;
+mod destroy;
 pub mod exit;
 pub mod gather;
 mod lab;
@@ -53,6 +54,7 @@ pub fn main() -> Exit {
                 Command::Apply(args) => recipes::apply(&screen, args).await,
                 Command::Rotate(args) => rotate::rotate(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
+                Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
                 Command::Render(args) => why::render(&screen, args),
                 Command::Explain(args) => why::explain(&screen, args),

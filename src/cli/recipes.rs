@@ -43,7 +43,7 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
     Ok(Exit::Done)
 }
 
-fn list(screen: &Screen, work: &Work) -> Exit {
+pub(super) fn list(screen: &Screen, work: &Work) -> Exit {
     let names = work.hosts.iter().filter(|h| work.limit.contains(*h));
     screen.data(&names.map(|h| format!("{h}\n")).collect::<String>());
     Exit::Done
@@ -55,7 +55,7 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(list(screen, &work));
     }
-    let look = work.look(screen).await?;
+    let look = work.look(screen, args.removal.removal()).await?;
     match args.json.json {
         true => screen.data(&json::plan(&look.plan)),
         false => screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style()))),
@@ -76,7 +76,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(list(screen, &work));
     }
-    let look = work.look(screen).await?;
+    let look = work.look(screen, args.removal.removal()).await?;
     let plan = &look.plan;
     if args.json.json {
         screen.also_json();

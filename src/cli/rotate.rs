@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     component::{SecretSpec, Source},
-    plan::desired::FINGERPRINT_KEY,
+    plan::{desired::FINGERPRINT_KEY, remove::Removal},
     report::{json, plan},
 };
 
@@ -83,7 +83,7 @@ pub async fn rotate(screen: &Screen, args: &RotateArgs) -> Result<Exit, Exit> {
     if wrong {
         return Err(Exit::Usage);
     }
-    let look = work.look(screen).await?;
+    let look = work.look(screen, Removal::default()).await?;
     if args.json.json {
         screen.also_json();
     } else {

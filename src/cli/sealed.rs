@@ -30,6 +30,7 @@ pub fn keep(screen: &Screen, args: &PlanArgs, work: &Work, look: &Look, file: &P
         until: made.saturating_add(valid_for),
         by: local::somebody(),
         limit: work.limit.clone(),
+        removal: args.removal.removal(),
         plan: look.plan.clone(),
         observed: look.traits.clone(),
         site: work.whole.clone(),
@@ -92,7 +93,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs, file: &Path) -> Result<Exi
     }
     let gathered = gather::again(&sealed.site).map_err(|failure| screen.failure(&failure))?;
     let work = Work::of(screen, gathered, &args.reach, Some(sealed.limit.clone()))?;
-    let look = work.look(screen).await?;
+    let look = work.look(screen, sealed.removal).await?;
     let mut moved = sealed.moved(&look.traits);
     if moved.is_empty() {
         // The hosts are what they were; what else goes into a plan (a secret, a certificate, the way in) may not be.

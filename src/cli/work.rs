@@ -15,6 +15,7 @@ use crate::{
         Plan, desired,
         diff::{self, Basis},
         observe,
+        remove::Removal,
         saved::SavedSite,
         seal::{self, Traits},
         settle::{self, Mint as _},
@@ -113,9 +114,12 @@ impl Work {
         Ok(Self { site, hosts, limit, ssh, whole, renew: BTreeSet::new() })
     }
 
-    /// Asks every host what it is, one exec each, and makes the plan.
-    pub async fn look(&self, screen: &Screen) -> Result<Look, Exit> {
-        let desired = compile(screen, &self.site)?;
+    /// Asks every host what it is, one exec each, and makes the plan: to what the topology wants, or to nothing at all.
+    pub async fn look(&self, screen: &Screen, removal: Removal) -> Result<Look, Exit> {
+        let desired = match removal.everything {
+            true => Desired::default(),
+            false => compile(screen, &self.site)?,
+        };
         let seen = engine::observe::observe(&self.ssh, &self.hosts, &desired, &screen.events()).await;
         let seen = seen.map_err(|errors| {
             screen.silent(&errors);
@@ -134,6 +138,7 @@ impl Work {
             secrets: &secrets,
             now: mint.now(),
             limit: &self.limit,
+            removal,
         };
         let plan = diff::diff(&basis).map_err(|refusals| {
             screen.refusals(&refusals);

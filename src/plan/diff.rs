@@ -1,7 +1,11 @@
 //! The plan: what differs, in the order it is to be done. Every decision falls here; carrying a plan out leaves nothing to
 //! choose.
 
-use super::{Plan, Step, StepId, desired::FINGERPRINT_KEY};
+use super::{
+    Plan, Step, StepId,
+    desired::FINGERPRINT_KEY,
+    remove::{self, Removal, Scope},
+};
 use crate::{
     base::{
         name::{DomainName, HostName},
@@ -32,6 +36,8 @@ pub struct Basis<'a> {
     pub now: i64,
     /// Hosts that may be written to; the others are compared, and what would be done there is left out.
     pub limit: &'a BTreeSet<HostName>,
+    /// What is taken away of what nobody wants any more.
+    pub removal: Removal,
 }
 
 /// Makes the plan, or says all that stands in its way.
@@ -84,6 +90,9 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     for (key, &id) in &step_of {
         steps[id].after = before(key, &after, &step_of).into_iter().filter(|before| *before < id).collect();
     }
+    let Basis { hosts, desired, seen, limit, removal, .. } = *basis;
+    let (steps, more) = remove::insert(&Scope { hosts, desired, seen, limit, removal }, steps)?;
+    left_out.extend(more);
     Ok(Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out })
 }
 

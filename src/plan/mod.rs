@@ -1,11 +1,12 @@
 //! From what shall be and what is to what is to do: the desired state, the probe and its reply, settled secrets, the
-//! difference, and the order of it. Pure; no step is run here.
+//! difference, what is taken away, and the order of it. Pure; no step is run here.
 
 pub mod desired;
 pub mod diff;
 pub mod explain;
 pub mod observe;
 pub mod rendered;
+pub mod remove;
 pub mod saved;
 pub mod seal;
 pub mod settle;

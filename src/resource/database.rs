@@ -5,6 +5,7 @@
 use super::{
     Action, Change, Drift, Probe, Refusal, Resource, ResourceId, Seen, db_second,
     dialect::{Dialect, RECORDS, Server, account, identifier, literal},
+    owned::{Kind, Owned},
 };
 use crate::base::{digest, script::Script, secret::Secret};
 use std::collections::BTreeSet;
@@ -232,5 +233,10 @@ impl Resource for Database {
         let mut change = Change::new(action, summary, script);
         change.details = details;
         Ok(Some(change.drift(by_hand.then_some(Drift::Account))))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        let own = |l: &Login| Owned::new(Kind::Login, &l.name).with([self.dialect.program()]);
+        self.logins.iter().map(own).collect()
     }
 }

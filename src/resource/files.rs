@@ -3,6 +3,7 @@
 
 use super::{
     Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    owned::{KEEP, Kind, Owned},
     packages::Packages,
 };
 use crate::base::{
@@ -46,6 +47,17 @@ pub enum Body {
     Directory,
     /// Nothing.
     Absent,
+}
+
+impl Body {
+    /// Which of them it is, in a word.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "file",
+            Self::Directory => "directory",
+            Self::Absent => "absent",
+        }
+    }
 }
 
 /// One path.
@@ -280,6 +292,11 @@ impl Files {
                 .line("  echo 'the new configuration was refused, and nothing was changed:' >&2; tail -n 20 \"$stage/said\" >&2; exit 1")
                 .line("fi");
         }
+        // What stood there before foobar came is kept, to be put back one day.
+        script = script.line(KEEP.trim());
+        for d in differences {
+            script = script.line(format!("keep {} {}", quote(&d.file.path), d.file.body.word()).trim_end());
+        }
         script.line(NOTE).line(put.trim_end()).line("put ''")
     }
 
@@ -369,5 +386,10 @@ impl Resource for Files {
         }
         change.diffs = differences.into_iter().map(|d| d.diff).collect();
         Ok(Some(change))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        let own = |f: &File| Owned::new(Kind::File, &f.path).with([self.name.as_str(), f.body.word()]);
+        self.files.iter().map(own).collect()
     }
 }

@@ -253,6 +253,7 @@ impl Component for App {
             let from = files.id();
             let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
             let mut service = Service::new(APP_UNIT);
+            (service.layer, service.ports) = (2, vec![app.port]);
             service.restart_on = vec![input(ENVIRONMENT, environment), input(UNIT, unit)];
             let mut after = vec![desired.want(host, files, [])];
             if let Some(release) = release {
