@@ -5,6 +5,7 @@
 //! FOOBAR_E2E=1 FOOBAR_E2E_SUITES=sid cargo test --test e2e -- drift
 //! FOOBAR_E2E=1 FOOBAR_E2E_KEEP=1 …                              leaves the hosts up to look at
 //! FOOBAR_E2E=1 FOOBAR_E2E_VERBOSE=1 …                           says each run of the program
+//! FOOBAR_E2E=1 FOOBAR_E2E_LONG=1 …                              many times what is done a few times else
 //! ```
 //!
 //! The cases of a suite share its hosts and run in order; each brings them to the state that it wants by itself, so one
@@ -20,6 +21,8 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/locks.rs"]
+mod locks;
 #[path = "e2e/secrets.rs"]
 mod secrets;
 #[path = "e2e/webdriver.rs"]
@@ -59,6 +62,12 @@ const CASES: &[Case] = &[
     ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),
     ("faults::the_disk_is_full", faults::the_disk_is_full),
     ("faults::a_host_is_down", faults::a_host_is_down),
+    ("locks::two_applies_at_once_never_interleave", locks::two_applies_at_once_never_interleave),
+    (
+        "locks::a_lease_is_held_at_the_question_and_can_be_seen_and_broken",
+        locks::a_lease_is_held_at_the_question_and_can_be_seen_and_broken,
+    ),
+    ("locks::a_killed_run_loses_its_hosts", locks::a_killed_run_loses_its_hosts),
     ("secrets::none_was_seen_anywhere", secrets::none_was_seen_anywhere),
 ];
 

@@ -1,6 +1,8 @@
 //! The words of the command line, and nothing of what they do. Every flag is also an environment variable.
 
+pub mod history;
 pub mod lab;
+pub mod lock;
 #[cfg(test)]
 mod tests;
 
@@ -128,6 +130,25 @@ Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
 Examples:
   foobar ca -o ca.crt && curl --cacert ca.crt https://www.example.com/")]
     Ca(CaArgs),
+    /// list what was done to the hosts: when, by whom, from where, how it ended
+    #[command(after_help = "\
+Examples:
+  foobar history                         one line a run, the newest first
+  foobar history 12                      what run 12 did, host by host
+  foobar history -n 3 -v web-01 @mysql
+  foobar history --json | jq '.generations[0].outcome'
+
+Each apply that changes something is one generation, with one number on all its hosts.")]
+    History(history::HistoryArgs),
+    /// show who is at work on which host, or take a host back from a run that is gone
+    #[command(after_help = "\
+Examples:
+  foobar lock
+  foobar lock --json | jq '.hosts[] | select(.state == \"held\")'
+  foobar lock --break -l web-01          asks, then takes its lease away
+
+While a command of a run is at work on a host, its lock is not broken.")]
+    Lock(lock::LockArgs),
     /// run throw-away hosts on this machine to try a topology on
     #[command(after_help = "\
 Examples:
@@ -271,6 +292,9 @@ pub struct ApplyArgs {
     #[arg(short, long, visible_alias = "auto-approve", env = "FOOBAR_YES", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     pub yes: bool,
+    /// How long others are waited for.
+    #[command(flatten)]
+    pub wait: lock::WaitArgs,
 }
 
 /// `foobar verify`

@@ -4,8 +4,10 @@
 pub mod args;
 pub mod exit;
 pub mod gather;
+mod history;
 mod lab;
 pub mod limit;
+mod lock;
 mod recipes;
 mod screen;
 mod work;
@@ -40,18 +42,22 @@ pub fn main() -> Exit {
                 Command::Apply(args) => recipes::apply(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
+                Command::History(args) => history::show(&screen, args).await,
+                Command::Lock(args) => lock::run(&screen, args).await,
                 Command::Lab(args) => lab::run(&screen, args).await,
+            }
+        };
+        // A command that holds leases hears for itself, and gives them back first.
+        let interrupted = async {
+            match cli.command {
+                Command::Apply(_) => std::future::pending().await,
+                _ => lock::interrupted().await,
             }
         };
         tokio::select! {
             done = work => done,
-            _ = tokio::signal::ctrl_c() => {
-                screen.clear();
-                screen.problem(
-                    "foobar::interrupted",
-                    "interrupted; steps that had begun on a host end there by themselves",
-                    "`foobar plan` shows what is left",
-                );
+            () = interrupted => {
+                lock::say_interrupted(&screen);
                 Err(Exit::Interrupted)
             }
         }

@@ -3,14 +3,14 @@
 use super::{
     args::{ApplyArgs, CaArgs, PlanArgs, ValidateArgs, VerifyArgs},
     exit::Exit,
-    gather,
+    gather, history, lock,
     screen::Screen,
     work::{self, Work},
 };
 use crate::{
     base::script::Script,
     component::names::SITE_CA,
-    engine,
+    engine::{self, lease::Leases},
     report::{
         Verbosity, checks, json,
         outcome::Outcome,
@@ -63,8 +63,9 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
         return Ok(list(screen, &work));
     }
     let look = work.look(screen).await?;
+    history::note(screen, &look);
     match args.json.json {
-        true => screen.data(&json::plan(&look.plan)),
+        true => screen.data(&json::plan_after(&look.plan, &look.cut_off)),
         false => screen.data(&plan::text(&look.plan, &view(screen, args.diff.style()))),
     }
     trips(screen, &work);
@@ -84,11 +85,20 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(list(screen, &work));
     }
-    let look = work.look(screen).await?;
+    let leases = lock::leases(screen, &work, "apply")?;
+    lock::under(screen, &work, &leases, carry_out(screen, args, &work, &leases)).await
+}
+
+/// The plan of an apply, its consent and its steps, under leases that it takes.
+async fn carry_out(screen: &Screen, args: &ApplyArgs, work: &Work, leases: &Leases) -> Result<Exit, Exit> {
+    let look = work.look_under(screen, leases, args.wait.lock_timeout).await?;
     let plan = &look.plan;
     if args.json.json {
         screen.also_json();
-    } else {
+    }
+    history::note(screen, &look);
+    history::settle(&look, leases);
+    if !args.json.json {
         screen.data(&plan::text(plan, &view(screen, args.diff.style())));
     }
     if !plan.is_empty() && !args.yes {
@@ -112,7 +122,10 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     screen.expect(plan);
     let ended = match plan.is_empty() {
         true => engine::apply::Outcome::default(),
-        false => engine::apply::apply(&work.ssh, plan, &look.secrets, &holder("apply"), &screen.events()).await,
+        false => {
+            let run = history::run(work, &args.site, &look, leases);
+            engine::apply::apply(&work.ssh, plan, &look.secrets, run, &screen.events()).await
+        }
     };
     screen.clear();
     {
@@ -126,13 +139,9 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
             screen.data(&text);
         }
     }
-    trips(screen, &work);
-    for (host, who) in &ended.locked {
-        screen.problem(
-            "foobar::locked",
-            &format!("{host}: another run is at work there: {who}"),
-            "wait until it has ended, then run this again; nothing was changed on that host",
-        );
+    trips(screen, work);
+    for (host, lease) in &ended.locked {
+        lock::lost(screen, host, lease);
     }
     screen.silent(&ended.errors);
     Ok(if ended.is_success() {
@@ -146,16 +155,6 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     } else {
         Exit::Failed
     })
-}
-
-/// What another run is told about this one.
-fn holder(command: &str) -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".into());
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let since =
-        time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    let text = format!("{user}@{}, foobar {command}, pid {}, since {since}", host.trim(), std::process::id());
-    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 /// `foobar verify`

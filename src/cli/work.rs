@@ -3,24 +3,27 @@
 use super::{
     args::{LimitArgs, ReachArgs, SiteArgs},
     exit::Exit,
-    gather, limit,
+    gather, limit, lock,
     screen::Screen,
 };
 use crate::{
     base::{name::HostName, secret::Secrets},
     component::{self, Desired, site::Site},
-    engine::{self, mint::SystemMint},
+    engine::{self, lease::Leases, mint::SystemMint},
     plan::{
         Plan, desired,
         diff::{self, Basis},
+        journal::{self, CutOff},
         settle::{self, Mint as _},
     },
+    resource::Observation,
     topology::Report,
     transport::ssh::{Destination, Options, Ssh},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    time::Duration,
 };
 
 /// A site and the ways to its hosts.
@@ -41,6 +44,10 @@ pub struct Look {
     pub secrets: Secrets,
     /// The plan.
     pub plan: Plan,
+    /// The number of the generation that carrying it out would make.
+    pub generation: u64,
+    /// Runs that were cut off before.
+    pub cut_off: Vec<CutOff>,
 }
 
 /// Reads the site and what it names; everything wrong with it has been said when it fails.
@@ -103,6 +110,17 @@ impl Work {
             screen.silent(&errors);
             errors.first().map_or(Exit::Failed, |e| e.kind.into())
         })?;
+        self.judge(screen, &desired, seen)
+    }
+
+    /// The same under leases, which are taken in the same exec: what is planned is what will be found.
+    pub async fn look_under(&self, screen: &Screen, leases: &Leases, patience: Duration) -> Result<Look, Exit> {
+        let desired = compile(screen, &self.site)?;
+        let seen = leases.observe(&self.ssh, &self.hosts, &desired, patience, &screen.events()).await;
+        self.judge(screen, &desired, seen.map_err(|blocked| lock::blocked(screen, &blocked))?)
+    }
+
+    fn judge(&self, screen: &Screen, desired: &Desired, seen: BTreeMap<HostName, Observation>) -> Result<Look, Exit> {
         let mut mint = SystemMint;
         let secrets = settle::settle(&desired.secrets, &seen, &mut mint).map_err(|why| {
             screen.problem("foobar::secret", &why, "this is a fault in foobar; please report it");
@@ -111,7 +129,7 @@ impl Work {
         let basis = Basis {
             site: &self.site.topology.site,
             hosts: &self.hosts,
-            desired: &desired,
+            desired,
             seen: &seen,
             secrets: &secrets,
             now: mint.now(),
@@ -121,7 +139,7 @@ impl Work {
             screen.refusals(&refusals);
             Exit::Failed
         })?;
-        Ok(Look { secrets, plan })
+        Ok(Look { secrets, plan, generation: journal::next(&seen), cut_off: journal::cut_off(&seen) })
     }
 }
 

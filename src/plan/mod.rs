@@ -3,6 +3,8 @@
 
 pub mod desired;
 pub mod diff;
+pub mod journal;
+pub mod lease;
 pub mod observe;
 pub mod settle;
 

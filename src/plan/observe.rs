@@ -1,5 +1,6 @@
 //! The one probe script of a host, and the parsing of its reply. Sending it is the engine's business.
 
+use super::journal::GENERATIONS;
 use crate::{
     base::script::{Script, quote},
     resource::{Collector, Observation, Probe, Wanted, ruleset::LOGIN, system::FACTS},
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// so that half a reply is never taken for a whole one.
 pub fn script<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> Script {
     let mut asked: Vec<Probe> =
-        vec![Probe::new(&FACTS, Vec::<String>::new()), Probe::new(&LOGIN, Vec::<String>::new())];
+        [&FACTS, &LOGIN, &GENERATIONS].map(|always| Probe::new(always, Vec::<String>::new())).to_vec();
     asked.extend(wanted.into_iter().flat_map(|w| w.resource.probes()));
     let mut words: BTreeMap<&str, (&Collector, Vec<&str>)> = BTreeMap::new();
     let mut known: BTreeSet<(&str, &[String])> = BTreeSet::new();

@@ -6,7 +6,7 @@ use crate::{
     base::name::{DomainName, HostName},
     component::Verdict,
     event::{Event, Reporter},
-    plan::{Plan, StepId},
+    plan::{Plan, StepId, journal::CutOff},
     resource::{Action, FileDiff, Impact, ResourceId},
 };
 use serde::Serialize;
@@ -69,6 +69,13 @@ impl<'a> PlanDocument<'a> {
 /// A plan as one document, for `plan --json`.
 pub fn plan(plan: &Plan) -> String {
     pretty(&PlanDocument::of(plan, "plan"))
+}
+
+/// The same with the runs before it that were cut off, in `cut_off`.
+pub fn plan_after(plan: &Plan, cut_off: &[CutOff]) -> String {
+    let mut document = serde_json::to_value(PlanDocument::of(plan, "plan")).unwrap_or_default();
+    merge(&mut document, json!({ "cut_off": cut_off }));
+    pretty(&document)
 }
 
 /// A verification as one document, for `verify --json`.
@@ -172,7 +179,7 @@ fn event_value(happened: &Event) -> Value {
     line
 }
 
-fn pretty(document: &impl Serialize) -> String {
+pub(super) fn pretty(document: &impl Serialize) -> String {
     // These types have string keys and no fallible Serialize, so there is nothing that could fail.
     escaped(serde_json::to_string_pretty(document).unwrap_or_default()) + "\n"
 }

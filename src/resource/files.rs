@@ -114,6 +114,15 @@ impl Files {
     }
 }
 
+/// Keeps a file as it is, with its owner and mode, below the directory that FOOBAR_BEFORE names, if it does.
+const KEEP: &str = r#"keep() { # keep PREFIX PATH
+  [ -z "$1" ] && [ -n "${FOOBAR_BEFORE:-}" ] && { [ -f "$2" ] || [ -L "$2" ]; } && [ ! -e "$FOOBAR_BEFORE$2" ] || return 0
+  kept=$FOOBAR_BEFORE$2
+  mkdir -p -- "${kept%/*}" && cp -a -- "$2" "$kept.foobar-new" \
+    && { [ -L "$kept.foobar-new" ] || sync -- "$kept.foobar-new"; } && mv -f -- "$kept.foobar-new" "$kept" && sync -- "${kept%/*}"
+}
+"#;
+
 /// How one file stands against what it shall be.
 struct Difference<'a> {
     file: &'a File,
@@ -192,7 +201,9 @@ impl Files {
 
     fn script(&self, differences: &[Difference<'_>]) -> Script {
         // The same function lays the files over the staged copy and over the live tree; only the prefix differs.
-        let mut put = String::from("put() { # put PREFIX\n  :\n");
+        // What is replaced on the live tree is kept where the run that does it says, the first of its kind.
+        let mut put = String::from(KEEP);
+        put.push_str("put() { # put PREFIX\n  :\n");
         for (n, d) in differences.iter().enumerate() {
             let (path, mode) = (quote(&d.file.path), d.file.mode);
             let owner = quote(&format!("{}:{}", d.file.owner, d.file.group));
@@ -201,10 +212,10 @@ impl Files {
                 Body::Directory => {
                     format!("  mkdir -p -- \"$1\"{path} && chown {owner} \"$1\"{path} && chmod {mode:04o} \"$1\"{path} || return 1\n")
                 }
-                Body::Absent => format!("  rm -f -- \"$1\"{path} || return 1\n"),
+                Body::Absent => format!("  keep \"$1\" {path} && rm -f -- \"$1\"{path} || return 1\n"),
                 Body::Text(_) => format!(
                     "  new=\"$1\"{path}.foobar-new && mkdir -p -- \"$1\"{parent} && cp -- \"$stage/{n}\" \"$new\" && chown {owner} \"$new\" \\\n    \
-                     && chmod {mode:04o} \"$new\" && sync -- \"$new\" && mv -f -- \"$new\" \"$1\"{path} || {{ rm -f -- \"$new\"; return 1; }}\n"
+                     && chmod {mode:04o} \"$new\" && sync -- \"$new\" && keep \"$1\" {path} && mv -f -- \"$new\" \"$1\"{path} || {{ rm -f -- \"$new\"; return 1; }}\n"
                 ),
             });
         }
