@@ -21,6 +21,8 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/kills.rs"]
+mod kills;
 #[path = "e2e/locks.rs"]
 mod locks;
 #[path = "e2e/secrets.rs"]
@@ -68,7 +70,18 @@ const CASES: &[Case] = &[
         locks::a_lease_is_held_at_the_question_and_can_be_seen_and_broken,
     ),
     ("locks::a_killed_run_loses_its_hosts", locks::a_killed_run_loses_its_hosts),
+    (
+        "kills::every_apply_is_a_generation_with_its_files_as_they_were",
+        kills::every_apply_is_a_generation_with_its_files_as_they_were,
+    ),
+    (
+        "kills::killed_anywhere_it_goes_on_and_the_site_stays_up",
+        kills::killed_anywhere_it_goes_on_and_the_site_stays_up,
+    ),
+    ("kills::killed_while_the_application_changes", kills::killed_while_the_application_changes),
+    ("kills::a_host_loses_its_power_in_the_middle", kills::a_host_loses_its_power_in_the_middle),
     ("secrets::none_was_seen_anywhere", secrets::none_was_seen_anywhere),
+    ("kills::killed_on_bare_hosts", kills::killed_on_bare_hosts),
 ];
 
 fn main() -> ExitCode {

@@ -4,6 +4,7 @@
 pub mod args;
 pub mod exit;
 pub mod gather;
+mod held;
 mod history;
 mod lab;
 pub mod limit;

@@ -3,7 +3,7 @@
 use super::{
     args::{ApplyArgs, CaArgs, PlanArgs, ValidateArgs, VerifyArgs},
     exit::Exit,
-    gather, history, lock,
+    gather, held, history, lock,
     screen::Screen,
     work::{self, Work},
 };
@@ -141,7 +141,7 @@ async fn carry_out(screen: &Screen, args: &ApplyArgs, work: &Work, leases: &Leas
     }
     trips(screen, work);
     for (host, lease) in &ended.locked {
-        lock::lost(screen, host, lease);
+        held::lost(screen, host, lease);
     }
     screen.silent(&ended.errors);
     Ok(if ended.is_success() {

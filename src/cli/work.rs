@@ -3,7 +3,7 @@
 use super::{
     args::{LimitArgs, ReachArgs, SiteArgs},
     exit::Exit,
-    gather, limit, lock,
+    gather, held, limit,
     screen::Screen,
 };
 use crate::{
@@ -117,7 +117,7 @@ impl Work {
     pub async fn look_under(&self, screen: &Screen, leases: &Leases, patience: Duration) -> Result<Look, Exit> {
         let desired = compile(screen, &self.site)?;
         let seen = leases.observe(&self.ssh, &self.hosts, &desired, patience, &screen.events()).await;
-        self.judge(screen, &desired, seen.map_err(|blocked| lock::blocked(screen, &blocked))?)
+        self.judge(screen, &desired, seen.map_err(|blocked| held::blocked(screen, &blocked))?)
     }
 
     fn judge(&self, screen: &Screen, desired: &Desired, seen: BTreeMap<HostName, Observation>) -> Result<Look, Exit> {
