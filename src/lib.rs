@@ -19,7 +19,7 @@
 //! | 2 | `resource/` | what a host can have, one kind a file: how it is probed, how it differs |
 //! | 3 | `component/` | what is deployed, one component a file: its resources, its checks, its endpoints; `spec.rs` has the YAML shape of all of them, since the site that each reads holds every one |
 //! | 4 | `topology/` | the user's YAML: parse, locate, validate, lints |
-//! | 5 | `plan/` | desired, observed, settled secrets, diff, order; the lease of a host |
+//! | 5 | `plan/` | desired, observed, settled secrets, diff, order; the lease and the generations of a host, as scripts and what they say |
 //! | 6 | `event/` | the border between doing and showing |
 //! | 7 | `transport/` | one method, `run(host, script)`; `ssh.rs` is the one that uses the network |
 //! | 8 | `engine/` | generic effects: observe, apply (a ready-queue over the graph), leases, verify, and the mint of secrets |

@@ -469,7 +469,7 @@ async fn an_apply_is_one_generation_on_all_its_hosts_with_one_number_and_old_one
     use std::os::unix::fs::PermissionsExt as _;
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&newest.join("sources")), mode(&newest)), (0o600, 0o700));
-    assert!(journal::cut_off(&observed(&hosts, &plan).await).is_empty());
+    assert!(journal::cut_off(&observed(&hosts, &plan).await, |_| false).is_empty());
 }
 
 #[tokio::test]
@@ -496,16 +496,20 @@ async fn a_run_that_was_cut_off_is_told_until_another_one_has_ended() {
     let looks = async {
         until(|| hosts.log().contains("on")).await;
         // While its lease is live it may be at work.
-        let open = journal::cut_off(&observed(&hosts, &plan).await);
+        let open = journal::cut_off(&observed(&hosts, &plan).await, |_| false);
+        let dead =
+            journal::cut_off(&observed(&hosts, &plan).await, |lease| (lease.pid, lease.seat.as_str()) == (1, "here"))
+                .len();
         let running = history(&hosts, "a").await[0].outcome;
         hosts.run(&"a".parse().unwrap(), &Script::raw("rm /var/lib/foobar/lease"), &|_| {}).await.unwrap();
         let seen = observed(&hosts, &plan).await;
         std::fs::write(hosts.root.join("log.go"), "").unwrap();
         assert_eq!((open, running), (vec![], End::Running));
+        assert_eq!(dead, 1, "its holder is known to be gone");
         seen
     };
     let (_, seen) = tokio::join!(carry_out(&hosts, &plan, &leases), looks);
-    let cut = journal::cut_off(&seen);
+    let cut = journal::cut_off(&seen, |_| false);
     let notes = journal::notes(&cut, true);
     assert!(
         notes.len() == 1
@@ -519,7 +523,7 @@ async fn a_run_that_was_cut_off_is_told_until_another_one_has_ended() {
     next.take(&hosts, Duration::from_secs(30), &quiet()).await.unwrap();
     next.at_the_end(journal::settle(1, "gone"));
     next.release(&hosts).await;
-    assert!(journal::cut_off(&observed(&hosts, &plan).await).is_empty());
+    assert!(journal::cut_off(&observed(&hosts, &plan).await, |_| false).is_empty());
     assert_eq!(history(&hosts, "a").await[0].outcome, End::CutOff);
 }
 
@@ -536,7 +540,7 @@ async fn a_journal_that_was_cut_off_anywhere_can_be_read() {
         let known = history(&hosts, "a").await[0].changes.len();
         assert!(known >= last && known <= 2, "cut at {cut}");
         last = known;
-        let cut_off = journal::cut_off(&observed(&hosts, &plan).await);
+        let cut_off = journal::cut_off(&observed(&hosts, &plan).await, |_| false);
         assert_eq!((cut_off.len(), cut_off[0].steps), (1, 2), "cut at {cut}");
     }
     assert_eq!(last, 2);

@@ -1,7 +1,13 @@
 //! `foobar lock`, and how a command that writes comes by its hosts, keeps them and gives them back, also when it is
 //! interrupted.
 
-use super::{args::lock::LockArgs, exit::Exit, held::lost, screen::Screen, work::Work};
+use super::{
+    args::lock::LockArgs,
+    exit::Exit,
+    held::{is_dead, lost, seat},
+    screen::Screen,
+    work::Work,
+};
 use crate::{
     base::{digest::hex, name::HostName},
     engine::lease::Leases,
@@ -37,23 +43,6 @@ fn holder() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".into());
     let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{user}@{}", machine.trim())
-}
-
-/// This boot of this machine, this space of process numbers, and when process `pid` began.
-fn seat(pid: u32) -> Option<String> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let space = fs::read_link("/proc/self/ns/pid").ok()?;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in brackets may hold anything; the 20th field behind it is the time it began (proc_pid_stat(5)).
-    let began = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.to_owned();
-    Some(format!("{} {} {began}", boot.trim(), space.display()))
-}
-
-/// Whether a lease's holder ran here and runs no more: then nobody has to wait for the lease's end.
-fn is_dead(lease: &Lease) -> bool {
-    let place = |seat: &str| seat.rsplit_once(' ').map(|(place, _)| place.to_owned());
-    let Some(own) = seat(std::process::id()) else { return false };
-    place(&own) == place(&lease.seat) && lease.pid != 0 && seat(lease.pid).as_ref() != Some(&lease.seat)
 }
 
 /// Runs `body` under leases that it takes by itself: they are renewed while it runs and given back when it has ended,

@@ -139,7 +139,7 @@ impl Work {
             screen.refusals(&refusals);
             Exit::Failed
         })?;
-        Ok(Look { secrets, plan, generation: journal::next(&seen), cut_off: journal::cut_off(&seen) })
+        Ok(Look { secrets, plan, generation: journal::next(&seen), cut_off: journal::cut_off(&seen, held::is_dead) })
     }
 }
 

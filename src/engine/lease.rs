@@ -122,15 +122,12 @@ impl Leases {
         let attempt = async |over: Option<&str>| {
             self.gate(transport, over).await?;
             let rest = self.hosts.iter().skip(1).map(|host| self.take_one(transport, host, over));
-            join_all(rest).await.into_iter().fold(Ok(()), |all, one| match (all, one) {
-                (Ok(()), one) => one,
-                (Err(all), Ok(())) => Err(all),
-                (Err(mut all), Err(one)) => {
-                    all.errors.extend(one.errors);
-                    all.held.extend(one.held);
-                    Err(all)
-                }
-            })
+            let mut blocked = Blocked::default();
+            for one in join_all(rest).await.into_iter().filter_map(Result::err) {
+                blocked.errors.extend(one.errors);
+                blocked.held.extend(one.held);
+            }
+            if blocked.errors.is_empty() && blocked.held.is_empty() { Ok(()) } else { Err(blocked) }
         };
         self.patiently(transport, patience, events, attempt).await
     }

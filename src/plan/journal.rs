@@ -32,12 +32,12 @@ tab='	'
 [ ! -r "$last/changes" ] || while IFS=$tab read -r word id up sign summary; do
   case $word in begun) now=$summary ;; done) done=$((done + 1)) now= ;; end) end=$id ;; esac
 done <"$last/changes"
-l_run= boot= in= until=0 here=
-[ ! -r ../lease ] || { read -r l_run; read -r in; read -r until; } <../lease
+l_run= boot= in= until=0 here= pid= seat=
+[ ! -r ../lease ] || { read -r l_run; read -r in; read -r until; read -r here; read -r here; read -r here; read -r pid; read -r seat; } <../lease
 read -r up here </proc/uptime; read -r boot </proc/sys/kernel/random/boot_id
 case $until in '' | *[!0-9]*) until=0 ;; esac
 [ "$in" = "$boot" ] && [ "$until" -gt "${up%.*}" ] || l_run=
-printf 'last\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$last" "$run" "$at" "$who" "$steps" "$done" "${end:--}" "${l_run:--}" "$now"
+printf 'last\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$last" "$run" "$at" "$who" "$steps" "$done" "${end:--}" "${l_run:--}" "${pid:-0}" "$seat" "$now"
 :"#,
 };
 
@@ -183,11 +183,14 @@ pub struct CutOff {
     pub steps: usize,
 }
 
-/// Hosts whose last run neither ended nor still holds them.
-pub fn cut_off(seen: &BTreeMap<HostName, Observation>) -> Vec<CutOff> {
+/// Hosts whose last run neither ended nor still holds them; `is_dead` says of a live lease whether its holder is known to be
+/// gone all the same.
+pub fn cut_off(seen: &BTreeMap<HostName, Observation>, is_dead: impl Fn(&Lease) -> bool) -> Vec<CutOff> {
     let of = |(host, seen): (&HostName, &Observation)| {
-        let [number, run, at, who, steps, done, end, lease, during] = last(seen)? else { return None };
-        let is_open = end == "-" && lease != run;
+        let [number, run, at, who, steps, done, end, lease, pid, seat, during] = last(seen)? else { return None };
+        let holder =
+            Lease { run: lease.clone(), pid: pid.parse().unwrap_or_default(), seat: seat.clone(), ..Lease::default() };
+        let is_open = end == "-" && (lease != run || is_dead(&holder));
         is_open.then(|| CutOff {
             host: host.clone(),
             generation: number.parse().unwrap_or_default(),

@@ -18,12 +18,12 @@ use std::{
 
 /// Files that foobar manages, with what they hold at this moment.
 const FILES: &str = "find /etc/haproxy /etc/nginx /etc/foobar /etc/mysql /etc/systemd/system -type f \
-                     ! -name '*.foobar-new' ! -name '*.new' -exec sha256sum {} + 2>/dev/null";
+                     ! -name '*.foobar-new' ! -name '*.new' -exec sha256sum {} + 2>/dev/null || :";
 
 /// Takes down, on a host and many times a second, what each managed file holds.
 fn watch(w: &World, host: &str) {
     let script = format!(
-        "n=0; while :; do {FILES} >>/run/e2e-files; n=$((n + 1)); [ $((n % 40)) != 0 ] || sort -u -o /run/e2e-files /run/e2e-files; sleep 0.03; done"
+        "n=0; while :; do {{ {FILES}; }} >>/run/e2e-files; n=$((n + 1)); [ $((n % 40)) != 0 ] || sort -u -o /run/e2e-files /run/e2e-files; sleep 0.03; done"
     );
     w.on(host, "systemctl stop e2e-files 2>/dev/null; rm -f /run/e2e-files");
     w.on(host, &format!("systemd-run -q --collect --unit=e2e-files sh -c '{}'", script.replace('\'', r"'\''")));
@@ -134,7 +134,7 @@ fn survive(w: &mut World, kill: Kill, figures: &mut Figures) {
         w.cold();
         w.on(host, "systemctl is-system-running --wait >/dev/null || :");
     }
-    // A run whose holder is known to be gone leaves a note of itself.
+    // What was cut off is told, since its holder is known to be gone.
     let plan = w.foobar(&["plan", "--json"]);
     let document = plan.ends(0).json();
     let cut_off = document["cut_off"].as_array().cloned().unwrap_or_default();
