@@ -130,7 +130,7 @@ pub async fn apply(
         }
     }
     let word = if book.outcome.is_success() { "done" } else { "failed" };
-    leases.at_the_end(journal::close(run.header.number, word));
+    leases.at_the_end(journal::close(run.header.number, word, &book.outcome.reverting));
     std::mem::take(&mut book.outcome)
 }
 

@@ -5,7 +5,7 @@
 //!
 //! A journal that does not say how its run ended, and whose run holds the host no more, is one of a run that was cut off.
 
-use super::{Plan, Step, lease::Lease};
+use super::{Plan, Step, StepId, lease::Lease};
 use crate::{
     base::{
         name::HostName,
@@ -124,14 +124,14 @@ pub fn sync(number: u64) -> String {
     format!("sync -d -- {}/changes", path(number))
 }
 
-/// Says how the run ended: `done` or `failed`.
-pub fn close(number: u64, word: &str) -> Script {
+/// Says how the run ended, `done` or `failed`, and which steps that were done have undone themselves since.
+pub fn close(number: u64, word: &str, undone: &[StepId]) -> Script {
     let dir = path(number);
-    Script::new()
-        .line(format!("if [ -d {dir} ]; then"))
-        .then(&words(number))
-        .line(format!("l_mark end {} ''; {}", quote(word), sync(number)))
-        .line("fi")
+    let mut script = Script::new().line(format!("if [ -d {dir} ]; then")).then(&words(number));
+    for id in undone {
+        script = script.line(format!("grep -qs '^begun\t{id}\t' {dir}/changes && l_mark failed {id} ''"));
+    }
+    script.line(format!("l_mark end {} ''; {}", quote(word), sync(number))).line("fi")
 }
 
 /// Where a run that was cut off left nothing to do, its journal is closed.
@@ -139,7 +139,7 @@ pub fn settle(number: u64, run: &str) -> Script {
     let meta = format!("{}/meta", path(number));
     Script::new()
         .line(format!("if grep -qsx {} {meta}; then", quote(&format!("run {run}"))))
-        .then(&close(number, "cut off"))
+        .then(&close(number, "cut off", &[]))
         .line("fi")
 }
 

@@ -27,6 +27,8 @@ fn other(w: &World, n: usize) -> String {
 /// has not ended.
 pub fn two_applies_at_once_never_interleave(w: &mut World) {
     w.converge();
+    w.topology = other(w, 1);
+    w.apply(&[]);
     for host in HOSTS {
         w.on(host, WATCH);
     }
@@ -51,6 +53,7 @@ pub fn two_applies_at_once_never_interleave(w: &mut World) {
             _ => second.ends(0).says(&["waiting for another run: tester@", "No changes"]),
         };
         w.is_converged();
+        do_not_overlap(w);
     }
     for host in HOSTS {
         let runs = w.on(host, "systemctl stop e2e-lease; cat /run/e2e-lease");
@@ -62,6 +65,24 @@ pub fn two_applies_at_once_never_interleave(w: &mut World) {
         assert!(runs.len() >= times(5, 30), "on {host} the watch saw too little: {runs:?}");
     }
     w.converge();
+}
+
+/// The two newest generations of all hosts, as their journals have them: every step of the older one ended, on every host,
+/// before any step of the newer one began on any. The hosts share one clock, their uptime.
+fn do_not_overlap(w: &World) {
+    let script = "cd /var/lib/foobar/generations; for n in $(ls | sort -rn | head -n 2); do \
+        echo \"$n $(sed -n 's/^run //p' $n/meta) $(cut -f 3 $n/changes | sort -n | head -n 1) $(cut -f 3 $n/changes | sort -n | tail -n 1)\"; done";
+    let (mut older_ended, mut newer_began, mut runs) = (0f64, f64::MAX, Vec::new());
+    for host in HOSTS {
+        let told = w.on(host, script);
+        let lines: Vec<Vec<&str>> = told.lines().map(|l| l.split(' ').collect()).collect();
+        let [newer, older] = &lines[..] else { panic!("{host} has fewer than two generations: {told}") };
+        newer_began = newer_began.min(newer[2].parse().unwrap());
+        older_ended = older_ended.max(older[3].parse().unwrap());
+        runs.push((newer[..2].join(" "), older[..2].join(" ")));
+    }
+    assert!(runs.iter().all(|r| *r == runs[0]), "hosts of one run have different generations: {runs:?}");
+    assert!(older_ended < newer_began, "two runs overlap: {older_ended} >= {newer_began}");
 }
 
 /// A run that waits at its question, on a terminal.
