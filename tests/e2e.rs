@@ -5,6 +5,7 @@
 //! FOOBAR_E2E=1 FOOBAR_E2E_SUITES=sid cargo test --test e2e -- drift
 //! FOOBAR_E2E=1 FOOBAR_E2E_KEEP=1 …                              leaves the hosts up to look at
 //! FOOBAR_E2E=1 FOOBAR_E2E_VERBOSE=1 …                           says each run of the program
+//! FOOBAR_E2E=1 FOOBAR_E2E_LONG=1 …                              many times what is done a few times else
 //! ```
 //!
 //! The cases of a suite share its hosts and run in order; each brings them to the state that it wants by itself, so one
@@ -24,6 +25,10 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/kills.rs"]
+mod kills;
+#[path = "e2e/locks.rs"]
+mod locks;
 #[path = "e2e/removal.rs"]
 mod removal;
 #[path = "e2e/rotation.rs"]
@@ -99,8 +104,25 @@ const CASES: &[Case] = &[
     ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),
     ("faults::the_disk_is_full", faults::the_disk_is_full),
     ("faults::a_host_is_down", faults::a_host_is_down),
+    ("locks::two_applies_at_once_never_interleave", locks::two_applies_at_once_never_interleave),
+    (
+        "locks::a_lease_is_held_at_the_question_and_can_be_seen_and_broken",
+        locks::a_lease_is_held_at_the_question_and_can_be_seen_and_broken,
+    ),
+    ("locks::a_killed_run_loses_its_hosts", locks::a_killed_run_loses_its_hosts),
+    (
+        "kills::every_apply_is_a_generation_with_its_files_as_they_were",
+        kills::every_apply_is_a_generation_with_its_files_as_they_were,
+    ),
+    (
+        "kills::killed_anywhere_it_goes_on_and_the_site_stays_up",
+        kills::killed_anywhere_it_goes_on_and_the_site_stays_up,
+    ),
+    ("kills::killed_while_the_application_changes", kills::killed_while_the_application_changes),
+    ("kills::a_host_loses_its_power_in_the_middle", kills::a_host_loses_its_power_in_the_middle),
     ("secrets::none_was_seen_anywhere", secrets::none_was_seen_anywhere),
     ("words::all_json_is_what_the_schema_says", words::all_json_is_what_the_schema_says),
+    ("kills::killed_on_bare_hosts", kills::killed_on_bare_hosts),
 ];
 
 fn main() -> ExitCode {

@@ -2,13 +2,13 @@
 
 use super::{
     args::removal::DestroyArgs,
-    carry::{carry_out, view},
+    carry::{self, Order},
     exit::Exit,
     recipes::list,
     screen::Screen,
     work::Work,
 };
-use crate::report::plan;
+use crate::{base::name::DomainName, plan::Plan};
 
 /// Takes everything that foobar made off the hosts.
 pub async fn run(screen: &Screen, args: &DestroyArgs) -> Result<Exit, Exit> {
@@ -25,33 +25,43 @@ pub async fn run(screen: &Screen, args: &DestroyArgs) -> Result<Exit, Exit> {
         );
         return Err(Exit::Usage);
     }
-    let look = work.look(screen, args.removal()).await?;
-    let is_json = args.json.json;
-    if is_json {
-        screen.also_json();
-    } else if look.plan.is_empty() {
-        screen.data("Nothing of foobar's is on these hosts.\n");
-        return Ok(Exit::Done);
-    } else {
-        screen.data(&plan::text(&look.plan, &view(screen, args.diff.style())));
+    let order = Order {
+        command: "destroy",
+        removal: args.removal(),
+        wait: args.wait.lock_timeout,
+        json: args.json.json,
+        diff: args.diff.style(),
+    };
+    carry::run(screen, &work, &order, async |look| {
+        if look.plan.is_empty() && !order.json {
+            screen.data("Nothing of foobar's is on these hosts.\n");
+            return Err(Exit::Done);
+        }
+        carry::show(screen, &order, &look.plan);
+        agree(screen, &look.plan, site, args.yes_destroy.is_some()).await
+    })
+    .await
+}
+
+/// Asks for the site's name.
+async fn agree(screen: &Screen, plan: &Plan, site: &DomainName, is_named: bool) -> Result<(), Exit> {
+    if plan.is_empty() || is_named {
+        return Ok(());
     }
-    if !look.plan.is_empty() && args.yes_destroy.is_none() {
-        let question = format!("\nThis cannot be undone. Type the site's name, {site}, to destroy it:");
-        match screen.ask(&question).await {
-            Some(answer) if answer == site.as_str() => {}
-            Some(_) => {
-                screen.say("Nothing was changed.");
-                return Err(Exit::Failed);
-            }
-            None => {
-                screen.problem(
-                    "foobar::consent",
-                    "there is no terminal to ask on, and nothing was changed",
-                    &format!("look at the plan, then run it with --yes-destroy {site}"),
-                );
-                return Err(Exit::Usage);
-            }
+    let question = format!("\nThis cannot be undone. Type the site's name, {site}, to destroy it:");
+    match screen.ask(&question).await {
+        Some(answer) if answer == site.as_str() => Ok(()),
+        Some(_) => {
+            screen.say("Nothing was changed.");
+            Err(Exit::Failed)
+        }
+        None => {
+            screen.problem(
+                "foobar::consent",
+                "there is no terminal to ask on, and nothing was changed",
+                &format!("look at the plan, then run it with --yes-destroy {site}"),
+            );
+            Err(Exit::Usage)
         }
     }
-    carry_out(screen, &work, &look, is_json, "destroy").await
 }

@@ -4,7 +4,7 @@ use super::{
     args::{ApplyArgs, CaArgs, PlanArgs, ValidateArgs, VerifyArgs},
     carry,
     exit::Exit,
-    gather,
+    gather, history,
     screen::Screen,
     sealed,
     work::{self, Work},
@@ -56,8 +56,9 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
         return Ok(list(screen, &work));
     }
     let look = work.look(screen, args.removal.removal()).await?;
+    history::note(screen, &look);
     match args.json.json {
-        true => screen.data(&json::plan(&look.plan)),
+        true => screen.data(&json::plan_after(&look.plan, &look.cut_off)),
         false => screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style()))),
     }
     if let Some(file) = &args.out {
@@ -76,15 +77,18 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(list(screen, &work));
     }
-    let look = work.look(screen, args.removal.removal()).await?;
-    let plan = &look.plan;
-    if args.json.json {
-        screen.also_json();
-    } else {
-        screen.data(&plan::text(plan, &carry::view(screen, args.diff.style())));
-    }
-    carry::agree(screen, plan, args.yes, "Apply these changes?").await?;
-    carry::carry_out(screen, &work, &look, args.json.json, "apply").await
+    let order = carry::Order {
+        command: "apply",
+        removal: args.removal.removal(),
+        wait: args.wait.lock_timeout,
+        json: args.json.json,
+        diff: args.diff.style(),
+    };
+    carry::run(screen, &work, &order, async |look| {
+        carry::show(screen, &order, &look.plan);
+        carry::agree(screen, &look.plan, args.yes, "Apply these changes?").await
+    })
+    .await
 }
 
 /// `foobar verify`

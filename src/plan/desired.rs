@@ -58,7 +58,7 @@ fn noted(site: &Site, mut all: Vec<Wanted>) -> Vec<Wanted> {
 /// The names under which these secrets are kept; a certificate has two, `NAME.crt` and `NAME.key`.
 pub fn kept_names<'a>(specs: impl IntoIterator<Item = &'a SecretSpec>) -> Vec<String> {
     let names = |spec: &SecretSpec| match spec.source {
-        Source::Given(_) | Source::Password => vec![spec.name.clone()],
+        Source::Given(_) | Source::Kept | Source::Password => vec![spec.name.clone()],
         Source::Authority { .. } | Source::Leaf { .. } => {
             vec![format!("{}.crt", spec.name), format!("{}.key", spec.name)]
         }

@@ -4,9 +4,11 @@
 pub mod desired;
 pub mod diff;
 pub mod explain;
+pub mod journal;
+pub mod lease;
 pub mod observe;
-pub mod rendered;
 pub mod remove;
+pub mod rendered;
 pub mod saved;
 pub mod seal;
 pub mod settle;

@@ -67,6 +67,10 @@ pub fn settle(
     for spec in specs {
         match &spec.source {
             Source::Given(value) => secrets.insert(&spec.name, value.clone()),
+            Source::Kept => match kept(spec, &spec.name) {
+                Some(value) => secrets.insert(&spec.name, value),
+                None => return Err(format!("{}: it is not where the topology says, and no host keeps it", spec.name)),
+            },
             Source::Password => match kept(spec, &spec.name).filter(|_| !renew.contains(&spec.name)) {
                 Some(value) => secrets.insert(&spec.name, value),
                 None => {

@@ -54,7 +54,7 @@ update() {
   done
 }
 get() {
-  apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout="${FOOBAR_LOCK_TIMEOUT:-60}" \
+  apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout="${FOOBAR_DPKG_LOCK_TIMEOUT:-60}" \
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "$@" >"$scratch/apt" 2>&1
 }
 scratch=$(mktemp -d)

@@ -3,7 +3,8 @@
 //! the component says.
 
 use super::{
-    Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, files::File,
+    Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    files::File,
     owned::{Kind, Owned},
 };
 use crate::base::{

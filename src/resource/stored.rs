@@ -1,7 +1,8 @@
 //! The secrets that a host keeps, one file each, root-only. What they are for, and who makes them, is not known here.
 
 use super::{
-    Action, Change, Collector, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, files::File,
+    Action, Change, Collector, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    files::File,
     owned::{Kind, Owned},
 };
 use crate::base::{

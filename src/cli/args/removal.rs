@@ -1,6 +1,6 @@
 //! The words for what is taken away.
 
-use super::{DiffArgs, JsonArgs, LimitArgs, ReachArgs, SiteArgs};
+use super::{DiffArgs, JsonArgs, LimitArgs, ReachArgs, SiteArgs, lock::WaitArgs};
 use crate::{base::name::DomainName, plan::remove::Removal};
 use clap::{ArgAction, Args, builder::FalseyValueParser};
 
@@ -33,6 +33,9 @@ pub struct DestroyArgs {
     /// How they are reached.
     #[command(flatten)]
     pub reach: ReachArgs,
+    /// How long others are waited for.
+    #[command(flatten)]
+    pub wait: WaitArgs,
     /// How the plan is shown.
     #[command(flatten)]
     pub diff: DiffArgs,

@@ -149,8 +149,9 @@ impl App {
     fn secrets(site: &Site, app: &spec::App, desired: &mut Desired) {
         for (name, source) in &app.secrets {
             let source = match (source, site.given.get(name)) {
-                (spec::SecretSource::Generate, _) | (_, None) => Source::Password,
+                (spec::SecretSource::Generate, _) => Source::Password,
                 (_, Some(value)) => Source::Given(value.clone()),
+                (_, None) => Source::Kept,
             };
             desired.secret(secret_name(name), source, app.on.clone());
         }
