@@ -100,6 +100,7 @@ const CASES: &[Case] = &[
     ("faults::the_disk_is_full", faults::the_disk_is_full),
     ("faults::a_host_is_down", faults::a_host_is_down),
     ("secrets::none_was_seen_anywhere", secrets::none_was_seen_anywhere),
+    ("words::all_json_is_what_the_schema_says", words::all_json_is_what_the_schema_says),
 ];
 
 fn main() -> ExitCode {

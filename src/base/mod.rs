@@ -4,6 +4,8 @@
 pub mod certificate;
 pub mod digest;
 pub mod name;
+pub mod scan;
 pub mod script;
 pub mod secret;
 pub mod template;
+pub mod trace;

@@ -4,6 +4,7 @@ pub mod lab;
 pub mod removal;
 #[cfg(test)]
 mod tests;
+pub mod why;
 
 use super::{exit::Exit, limit::Pattern};
 use crate::{
@@ -160,6 +161,23 @@ Examples:
 What stood on a host before foobar came is put back. The databases' data stays where it is without
 --databases, packages stay without --purge.")]
     Destroy(removal::DestroyArgs),
+    /// print the JSON Schema of everything that --json prints
+    Schema,
+    /// show every file that would be written, without a host and without secrets
+    #[command(after_help = "\
+Examples:
+  foobar render --host web-01
+  foobar render -o rendered && git diff rendered
+
+A secret is shown as (secret NAME) and never read. Packages, accounts, database objects and the
+application's release are not shown. Where no rule lets your own login in, apply adds one.")]
+    Render(why::RenderArgs),
+    /// say why a line of a file on a host is as it is, without a host: its template and its topology lines
+    #[command(after_help = "\
+Examples:
+  foobar explain web-01:/etc/nginx/conf.d/foobar.conf:41
+  foobar explain lb-01:/etc/haproxy/haproxy.cfg     the whole file, each line with its origin")]
+    Explain(why::ExplainArgs),
     /// run throw-away hosts on this machine to try a topology on
     #[command(after_help = "\
 Examples:

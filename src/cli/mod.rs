@@ -3,6 +3,7 @@
 
 pub mod args;
 mod carry;
+mod command;
 mod destroy;
 pub mod exit;
 pub mod gather;
@@ -13,8 +14,11 @@ mod recipes;
 mod rotate;
 mod screen;
 mod sealed;
+mod tree;
+mod why;
 mod work;
 
+use crate::report::json;
 use args::Command;
 use exit::Exit;
 use screen::Screen;
@@ -40,6 +44,10 @@ pub fn main() -> Exit {
     let done = runtime.block_on(async {
         let work = async {
             match &cli.command {
+                Command::Schema => {
+                    screen.data(json::SCHEMA_TEXT);
+                    Ok(Exit::Done)
+                }
                 Command::Validate(args) => recipes::validate(&screen, args),
                 Command::Plan(args) => recipes::plan(&screen, args).await,
                 Command::Show(args) => sealed::show(&screen, args),
@@ -48,6 +56,8 @@ pub fn main() -> Exit {
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
+                Command::Render(args) => why::render(&screen, args),
+                Command::Explain(args) => why::explain(&screen, args),
                 Command::Lab(args) => lab::run(&screen, args).await,
             }
         };

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     component::{SecretSpec, Source},
     plan::{desired::FINGERPRINT_KEY, remove::Removal},
-    report::plan,
+    report::{json, plan},
 };
 
 /// What can be rotated, and in the user's words what it is.
@@ -53,10 +53,10 @@ pub async fn rotate(screen: &Screen, args: &RotateArgs) -> Result<Exit, Exit> {
     let mut work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     let specs = work::compile(screen, &work.site)?.secrets;
     if args.names.is_empty() {
-        let known: Vec<_> = specs.iter().filter_map(|s| Some((s, kind(s)?))).collect();
-        let width = known.iter().map(|(s, _)| s.name.len()).max().unwrap_or_default();
-        let lines = known.iter().map(|(s, kind)| format!("{:width$}  {kind}\n", s.name));
-        screen.data(&lines.collect::<String>());
+        let known: Vec<_> = specs.iter().filter_map(|s| Some((s.name.as_str(), kind(s)?))).collect();
+        let width = known.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let lines = || known.iter().map(|(name, kind)| format!("{name:width$}  {kind}\n")).collect::<String>();
+        screen.data(&if args.json.json { json::secrets(&known) } else { lines() });
         return Ok(Exit::Done);
     }
     let mut wrong = false;

@@ -3,8 +3,10 @@
 
 pub mod desired;
 pub mod diff;
+pub mod explain;
 pub mod observe;
 pub mod remove;
+pub mod rendered;
 pub mod saved;
 pub mod seal;
 pub mod settle;

@@ -19,6 +19,9 @@ use std::io::Write;
 /// The version of everything here. It is raised when a field goes or changes its meaning, not when one is added.
 pub const SCHEMA: u32 = 1;
 
+/// The published JSON Schema (2020-12) of everything here.
+pub const SCHEMA_TEXT: &str = include_str!("schema.json");
+
 #[derive(Serialize)]
 struct PlanDocument<'a> {
     schema: u32,
@@ -98,6 +101,12 @@ pub fn stale(moved: &[Moved]) -> String {
     let mut line = event("stale");
     merge(&mut line, json!({ "moved": moved }));
     format!("{}\n", escaped(line.to_string()))
+}
+
+/// What can be rotated, for `rotate --json`: name and kind of each.
+pub fn secrets(known: &[(&str, &str)]) -> String {
+    let known: Vec<Value> = known.iter().map(|(name, kind)| json!({ "name": name, "kind": kind })).collect();
+    pretty(&json!({ "schema": SCHEMA, "command": "rotate", "secrets": known }))
 }
 
 /// A verification as one document, for `verify --json`.
@@ -201,7 +210,8 @@ fn event_value(happened: &Event) -> Value {
     line
 }
 
-fn pretty(document: &impl Serialize) -> String {
+/// Any other document; it brings its own `schema` and `command`.
+pub(super) fn pretty(document: &impl Serialize) -> String {
     // These types have string keys and no fallible Serialize, so there is nothing that could fail.
     escaped(serde_json::to_string_pretty(document).unwrap_or_default()) + "\n"
 }

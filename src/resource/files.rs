@@ -344,6 +344,10 @@ impl Resource for Files {
         self.files.iter().map(ask).collect()
     }
 
+    fn written(&self) -> Vec<File> {
+        self.files.clone()
+    }
+
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
         let mut differences = Vec::new();
         for file in &self.files {

@@ -354,6 +354,11 @@ pub trait Resource: fmt::Debug + Send + Sync {
         false
     }
 
+    /// The paths that it writes and removes, each with what it shall be there, for who only shows them.
+    fn written(&self) -> Vec<files::File> {
+        Vec::new()
+    }
+
     /// What differs, and the script that mends it; none where nothing does. Pure.
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal>;
 

@@ -4,11 +4,13 @@
 
 use super::{
     Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    files::File,
     owned::{Kind, Owned},
 };
 use crate::base::{
     digest::sha256,
     script::{Script, quote},
+    secret::Content,
 };
 use base64::Engine as _;
 use ipnet::IpNet;
@@ -75,6 +77,14 @@ impl Ruleset {
     /// Where the rule for the operator's own login goes: a line of its own.
     pub const OPERATOR: &'static str = "\t\t# operator";
 
+    /// Where the confirmed rules are.
+    pub const PATH: &'static str = "/etc/foobar/firewall.nft";
+
+    /// Whether a line of the text stands for the operator's rule, and is in the file only where one is needed.
+    pub fn is_operator(line: &str) -> bool {
+        line == Self::OPERATOR
+    }
+
     /// The resource's name: a host has one table of foobar's.
     pub fn key() -> ResourceId {
         ResourceId::new("firewall", "inet foobar")
@@ -107,6 +117,15 @@ impl Resource for Ruleset {
 
     fn probes(&self) -> Vec<Probe> {
         vec![Probe::new(&RULESET, Vec::<String>::new()), Probe::new(&LOGIN, Vec::<String>::new())]
+    }
+
+    /// As it is for a login that the rules let in without a rule of its own.
+    fn written(&self) -> Vec<File> {
+        let text = self.text.replace(&format!("{}\n", Self::OPERATOR), "");
+        vec![
+            File::text(Self::PATH, Content::new(text)),
+            File::text("/etc/systemd/system/foobar-firewall.service", Content::new(UNIT)),
+        ]
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {

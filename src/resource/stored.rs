@@ -2,11 +2,12 @@
 
 use super::{
     Action, Change, Collector, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    files::File,
     owned::{Kind, Owned},
 };
 use crate::base::{
     script::{Script, quote},
-    secret::Secret,
+    secret::{Content, Secret},
 };
 use base64::Engine as _;
 
@@ -51,6 +52,12 @@ impl Resource for Stored {
 
     fn probes(&self) -> Vec<Probe> {
         vec![Probe::new(&STORED, Vec::<String>::new())]
+    }
+
+    fn written(&self) -> Vec<File> {
+        let dir = format!("{STATE_DIR}/secrets");
+        let file = |name: &String| File::text(format!("{dir}/{name}"), Content::of(name));
+        std::iter::once(File::directory(&dir).mode(0o700)).chain(self.names.iter().map(file)).collect()
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {

@@ -2,10 +2,12 @@
 //! here, because neither `haproxy -c` nor the reload's exit code says it.
 
 mod checks;
+mod origin;
 
 use super::{
     Check, Component, Desired, Endpoint, Peers, bracketed, http,
     names::{APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_UNIT, NGINX_UNIT, SITE},
+    origin::{Origin, Source, key},
     packages,
     site::Site,
     spec::{self, Algorithm, Backends, Profile},
@@ -79,6 +81,14 @@ pub fn health_path(site: &Site) -> String {
     own.or(app).map_or("/healthz".into(), |p| p.as_str().to_owned())
 }
 
+/// Where [`health_path`] comes from.
+pub fn health_path_origin(site: &Site) -> Source {
+    match (site.topology.haproxy.as_ref().is_some_and(|h| h.health.path.is_some()), &site.topology.app) {
+        (false, Some(_)) => key(["app", "health"]),
+        _ => key(["haproxy", "health", "path"]),
+    }
+}
+
 fn context(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Context {
     let topology = &site.topology;
     let v4 = Bind { address: "*", options: "" };
@@ -116,6 +126,10 @@ fn context(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Context {
         generation_path: GENERATION,
         generation: String::new(),
     }
+}
+
+fn unit_context(haproxy: &spec::Haproxy) -> Map {
+    Map::from([("nofile", 2 * haproxy.maxconn + DESCRIPTOR_MARGIN)])
 }
 
 /// The configuration of a balancer, and the digest that it answers with on loopback once it runs.
@@ -237,9 +251,7 @@ impl Component for Haproxy {
         let Some(haproxy) = &site.topology.haproxy else { return Ok(()) };
         for host in &haproxy.on {
             let (config, generation) = rendered(site, haproxy, host)?;
-            let nofile = 2 * haproxy.maxconn + DESCRIPTOR_MARGIN;
-            let unit =
-                site.templates.render("haproxy/unit.conf.tera", &[("nofile", nofile)].into_iter().collect::<Map>())?;
+            let unit = site.templates.render("haproxy/unit.conf.tera", &unit_context(haproxy))?;
             let pem = format!(
                 "{}\n{}\n",
                 place(&format!("{SITE}.crt"), Encoding::Plain),
@@ -284,6 +296,10 @@ impl Component for Haproxy {
 
     fn checks(&self, site: &Site) -> Vec<Check> {
         checks::all(site)
+    }
+
+    fn origins(&self, site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
+        origin::all(site, host)
     }
 }
 

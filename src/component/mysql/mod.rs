@@ -2,6 +2,7 @@
 //! topology says; no file on any host does.
 
 mod checks;
+mod origin;
 
 use super::{
     Check, Component, Desired, Endpoint, Peers, Source,
@@ -9,6 +10,7 @@ use super::{
         APP_MIGRATE, APP_RO, APP_RW, APP_UNIT, CHECKER, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT, REPLICATION, SEED,
         STACK_CA, STACK_CA_NAME, database_objects, replication_source,
     },
+    origin::{Origin, Source as From},
     packages,
     site::Site,
     spec::{self, Engine},
@@ -119,22 +121,34 @@ fn nofile(mysql: &spec::Mysql) -> Option<u32> {
     Some(mysql.max_connections.saturating_mul(5).saturating_add(8_192)).filter(|n| *n > package)
 }
 
-fn render(site: &Site, mysql: &spec::Mysql, host: &HostName) -> Result<Content, TemplateError> {
-    let address = site.address(host);
-    let loopback = if address.is_ipv4() { "127.0.0.1" } else { "127.0.0.1,::1" };
-    let template = match mysql.engine {
+/// The engine's template.
+fn template(mysql: &spec::Mysql) -> &'static str {
+    match mysql.engine {
         Engine::Mariadb => "mysql/mariadb.cnf.tera",
         Engine::Mysql => "mysql/mysql.cnf.tera",
-    };
-    let context = Context {
+    }
+}
+
+/// Where the unit's own settings go.
+fn drop_in(mysql: &spec::Mysql) -> String {
+    format!("/etc/systemd/system/{}.d/foobar.conf", unit(mysql))
+}
+
+fn context(site: &Site, mysql: &spec::Mysql, host: &HostName) -> Context {
+    let address = site.address(host);
+    let loopback = if address.is_ipv4() { "127.0.0.1" } else { "127.0.0.1,::1" };
+    Context {
         server_id: server_id(site, mysql, host),
         address,
         bind: if address.is_loopback() { address.to_string() } else { format!("{address},{loopback}") },
         max_connections: mysql.max_connections,
         semi_sync: if semi_sync(mysql) { "ON" } else { "OFF" },
         tls: DATABASE_TLS,
-    };
-    Ok(Content::new(site.templates.render(template, &context)?))
+    }
+}
+
+fn render(site: &Site, mysql: &spec::Mysql, host: &HostName) -> Result<Content, TemplateError> {
+    Ok(Content::new(site.templates.render(template(mysql), &context(site, mysql, host))?))
 }
 
 /// What the server itself says of its files, and what it does not look at until it starts: MySQL then goes on without TLS,
@@ -255,7 +269,7 @@ impl Mysql {
         let from = files.id();
         let files = desired.want(host, files, []);
         let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
-        let drop_in = format!("/etc/systemd/system/{}.d/foobar.conf", unit(mysql));
+        let drop_in = drop_in(mysql);
         let drop_in_text =
             Content::new(site.templates.render("mysql/unit.conf.tera", &Unit { nofile: nofile(mysql) })?);
         let unit_files = Files::new("database unit", vec![File::text(&drop_in, drop_in_text.clone())]);
@@ -409,5 +423,12 @@ impl Component for Mysql {
 
     fn checks(&self, site: &Site) -> Vec<Check> {
         checks::all(site)
+    }
+
+    fn origins(&self, site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
+        origin::all(site, host)
+    }
+    fn secret_origin(&self, site: &Site, name: &str) -> Vec<From> {
+        origin::secret(site, name)
     }
 }
