@@ -350,7 +350,7 @@ pub fn a_destroyed_host_is_what_it_was(w: &mut World) {
     }
     assert!(wrong.is_empty(), "{}\n{run}", wrong.join("\n"));
     assert_eq!(w.on("web-01", "ls -A /var/lib/mysql 2>/dev/null; :"), "");
-    let page = w.client(&["curl", "-sS", "http://192.0.2.21/"]);
+    let page = w.client(&["curl", "-sS", &format!("http://{}/", w.lab.address("web-01").unwrap())]);
     assert_eq!(page.stdout, "here before\n", "{}", page.stderr);
     // And on from there.
     w.apply(&[]);
