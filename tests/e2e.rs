@@ -11,6 +11,8 @@
 //! The cases of a suite share its hosts and run in order; each brings them to the state that it wants by itself, so one
 //! can be run alone.
 
+#[path = "e2e/back.rs"]
+mod back;
 #[path = "e2e/browser.rs"]
 mod browser;
 #[path = "e2e/certificate.rs"]
@@ -69,6 +71,7 @@ const CASES: &[Case] = &[
     ("drift::what_was_changed_by_hand_is_named_and_mended", drift::what_was_changed_by_hand_is_named_and_mended),
     ("drift::the_database_too", drift::the_database_too),
     ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),
+    ("back::a_rollback_is_a_plan_back", back::a_rollback_is_a_plan_back),
     (
         "rotation::passwords_change_and_the_former_ones_open_nothing",
         rotation::passwords_change_and_the_former_ones_open_nothing,
