@@ -45,7 +45,9 @@ fn noted(site: &Site, mut all: Vec<Wanted>) -> Vec<Wanted> {
     let mut registries = Vec::new();
     for host in site.hosts() {
         let here = all.iter().filter(|w| w.host == *host);
-        let resource = Box::new(Registry::of(here.flat_map(|w| w.resource.footprint())));
+        let registry = Registry::of(here.flat_map(|w| w.resource.footprint()));
+        let aliases = site.topology.aliases.iter().map(|a| a.as_str());
+        let resource = Box::new(registry.of_site(site.topology.site.as_str(), aliases));
         registries.push(Wanted { host: host.clone(), resource, after: Vec::new() });
     }
     for wanted in &mut all {

@@ -91,7 +91,8 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
         steps[id].after = before(key, &after, &step_of).into_iter().filter(|before| *before < id).collect();
     }
     let Basis { hosts, desired, seen, limit, removal, .. } = *basis;
-    let (steps, more) = remove::insert(&Scope { hosts, desired, seen, limit, removal }, steps)?;
+    let (steps, more) =
+        remove::insert(&Scope { site: basis.site.as_str(), hosts, desired, seen, limit, removal }, steps)?;
     left_out.extend(more);
     Ok(Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out })
 }

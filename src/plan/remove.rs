@@ -32,6 +32,8 @@ pub struct Removal {
 /// What there is to compare.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
+    /// The site's name.
+    pub site: &'a str,
     /// All hosts, in the file's order.
     pub hosts: &'a [HostName],
     /// What shall be.
@@ -85,6 +87,14 @@ pub fn insert(scope: &Scope<'_>, steps: Vec<Step>) -> Result<(Vec<Step>, Vec<Str
     for host in scope.hosts {
         let Some(seen) = scope.seen.get(host) else { continue };
         let within = scope.limit.contains(host);
+        if let Some(other) = owned::site(seen).filter(|s| scope.removal.everything && within && s != scope.site) {
+            refusals.push(Refusal {
+                host: host.clone(),
+                what: format!("it serves {other}, and not {}", scope.site),
+                help: "name the topology of the site that shall go with -f".into(),
+            });
+            continue;
+        }
         if scope.removal.everything && within && owned::is_older(seen) {
             refusals.push(Refusal {
                 host: host.clone(),

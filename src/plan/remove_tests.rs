@@ -59,7 +59,7 @@ fn removed(
     let hosts: Vec<HostName> = ["lb-01", "web-01", "web-02"].map(host).to_vec();
     let limit =
         if limit.is_empty() { hosts.iter().cloned().collect() } else { limit.iter().map(|h| host(h)).collect() };
-    let scope = Scope { hosts: &hosts, desired, seen, limit: &limit, removal };
+    let scope = Scope { site: "www.example.com", hosts: &hosts, desired, seen, limit: &limit, removal };
     let found = insert(&scope, steps)?;
     for step in &found.0 {
         assert!(step.after.iter().all(|before| *before < step.id), "{}", shown(&found.0));

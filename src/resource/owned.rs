@@ -54,9 +54,14 @@ pub enum Kind {
     Package,
     /// A package that came with one of those.
     Dependency,
+    /// The site that the host serves, always named [`SITE`]; its field is the site's name.
+    Site,
 }
 
-const KINDS: [(Kind, &str); 10] = [
+/// The one name of its kind that a site has in the registry.
+pub const SITE: &str = "site";
+
+const KINDS: [(Kind, &str); 11] = [
     (Kind::File, "file"),
     (Kind::Service, "service"),
     (Kind::Account, "account"),
@@ -67,6 +72,7 @@ const KINDS: [(Kind, &str); 10] = [
     (Kind::Data, "data"),
     (Kind::Package, "package"),
     (Kind::Dependency, "dependency"),
+    (Kind::Site, "site"),
 ];
 
 impl fmt::Display for Kind {
@@ -159,6 +165,11 @@ pub fn noted(seen: &Observation) -> Vec<Owned> {
         }
     }
     all
+}
+
+/// The site that a host is noted to serve.
+pub fn site(seen: &Observation) -> Option<String> {
+    noted(seen).into_iter().find(|o| o.kind == Kind::Site).map(|o| o.field(0).to_owned())
 }
 
 /// Whether an older foobar, which noted nothing, has been at work on this host.

@@ -167,6 +167,32 @@ fn noted(wanted: &[Owned], answers: &[(&Collector, &str)]) -> Option<Change> {
 }
 
 #[test]
+fn a_host_of_another_site_is_not_taken_for_this_ones() {
+    let of = |noted: &str| {
+        let mut here = Observation::default();
+        here.add(OWNED.name, &format!("state\tyes\nregistry\tyes\n{noted}"));
+        let host = "web-01".parse().unwrap();
+        let registry = Registry::of([]).of_site("www.new.com", ["old.com"]);
+        registry.diff(&Seen {
+            host: &host,
+            here: &here,
+            all: &BTreeMap::new(),
+            secrets: &Secrets::default(),
+            fingerprint_key: "",
+            changing: &BTreeMap::new(),
+            now: 0,
+        })
+    };
+    assert!(of("site\tsite\tmade\twww.new.com\n").unwrap().is_none());
+    // A new name that keeps the old one, and a host that noted none yet.
+    for noted in ["site\tsite\tmade\told.com\n", ""] {
+        assert_eq!(of(noted).unwrap().unwrap().details, ["the site's name"], "{noted}");
+    }
+    let refused = of("site\tsite\tmade\tother.com\n").unwrap_err();
+    assert!(refused.what.contains("it serves other.com") && refused.help.contains("aliases"), "{refused:?}");
+}
+
+#[test]
 fn whose_a_thing_was_is_settled_before_anything_is_made() {
     let wanted = [
         Owned::new(Kind::Service, "nginx.service").with(["1", "connection drop", "80"]),

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Registry {
     /// The footprints of all that the host shall have.
     pub all: Vec<Owned>,
+    /// The names that the site goes by: a host of another one is not taken for this one's. None: it is not asked.
+    pub names: Vec<String>,
 }
 
 impl Registry {
@@ -30,7 +32,15 @@ impl Registry {
         let mut known = BTreeSet::new();
         let mut all: Vec<Owned> = footprints.into_iter().collect();
         all.retain(|o| known.insert((o.kind, o.name.clone())));
-        Self { all }
+        Self { all, names: Vec::new() }
+    }
+
+    /// Of a site with this name and these others.
+    pub fn of_site<'a>(mut self, name: &str, others: impl IntoIterator<Item = &'a str>) -> Self {
+        self.all.push(Owned::new(Kind::Site, owned::SITE).with([name]));
+        self.names.push(name.to_owned());
+        self.names.extend(others.into_iter().map(str::to_owned));
+        self
     }
 }
 
@@ -65,6 +75,15 @@ impl Resource for Registry {
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
+        if let Some(other) = owned::site(seen.here).filter(|s| !self.names.is_empty() && !self.names.contains(s)) {
+            return Err(Refusal {
+                host: seen.host.clone(),
+                what: format!("it serves {other}, and all that is there would be taken away"),
+                help: format!(
+                    "name the topology of that site with -f; where the site has got another name, keep {other} among its `aliases` for one apply"
+                ),
+            });
+        }
         let noted = owned::noted(seen.here);
         let known: BTreeMap<(Kind, &str), &Owned> = noted.iter().map(|o| (o.key(), o)).collect();
         let installed =
@@ -107,6 +126,7 @@ fn counted(lines: &[Owned]) -> String {
     }
     let word = |(kind, n): (&Kind, &usize)| match (kind, n) {
         (Kind::Data, _) => "the database's data".to_owned(),
+        (Kind::Site, _) => "the site's name".to_owned(),
         (Kind::Firewall, _) => "the firewall's table".to_owned(),
         (Kind::Login, 1) => "1 database account".to_owned(),
         (Kind::Login, n) => format!("{n} database accounts"),

@@ -56,6 +56,13 @@ fn accounts(w: &World, host: &str) -> String {
 /// A database account, a path and an alias leave; what was made by hand beside them does not.
 pub fn what_left_the_topology_goes_and_nothing_else(w: &mut World) {
     w.converge();
+    // The topology of another site, by mistake: it would take all of this one's away.
+    w.topology = w.original().replace("www.foobar.com", "www.example.com").replace("[foobar.com]", "[example.com]");
+    for words in [&["plan"][..], &["apply", "--yes"], &["destroy", "--yes-destroy", "www.example.com"]] {
+        w.foobar(words).ends(1).says(&["web-01", "it serves www.foobar.com"]);
+    }
+    w.topology = w.original();
+
     let sql = client(w);
     for host in ["web-01", "web-02"] {
         w.on(host, BY_HAND);
