@@ -92,7 +92,7 @@ pub async fn run(
     let body = async {
         let look = work.look_under(screen, order.removal, &leases, order.wait).await?;
         if order.json {
-            screen.also_json();
+            screen.also_json(order.command);
         }
         history::note(screen, &look);
         history::settle(&look, &leases);
@@ -118,7 +118,7 @@ async fn carry_out(screen: &Screen, work: &Work, look: &Look, leases: &Leases, j
         let show = screen.show();
         let outcome = Outcome::new(plan, show.record(), started.elapsed());
         if json {
-            json::Lines::new(stdout()).end(&outcome);
+            json::Lines::new(stdout(), "").end(&outcome);
         } else if !plan.is_empty() {
             let text = format!("\n{}", outcome.text(screen.out));
             drop(show);

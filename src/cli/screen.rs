@@ -47,9 +47,9 @@ impl Screen {
     }
 
     /// Progress in JSON lines on stdout as well.
-    pub fn also_json(&self) {
+    pub fn also_json(&self, command: &str) {
         let mut show = self.show();
-        *show = std::mem::take(&mut *show).and(json::Lines::new(stdout()));
+        *show = std::mem::take(&mut *show).and(json::Lines::new(stdout(), command));
     }
 
     /// Forgets what was shown so far: another command begins.

@@ -137,18 +137,19 @@ pub fn findings(findings: &[impl Serialize]) -> String {
 /// Writes a run as JSON lines, for `apply --json`: first the plan, then what happens, last how it ended.
 pub struct Lines<W> {
     to: W,
+    command: String,
 }
 
 impl<W: Write + Send> Lines<W> {
-    /// Writes to `to`.
-    pub fn new(to: W) -> Self {
-        Self { to }
+    /// Writes to `to` what this command does.
+    pub fn new(to: W, command: &str) -> Self {
+        Self { to, command: command.to_owned() }
     }
 
     /// The plan that is about to be carried out, as a line of its own with `"event": "plan"`.
     pub fn plan(&mut self, plan: &Plan) {
         let mut line = event("plan");
-        merge(&mut line, serde_json::to_value(PlanDocument::of(plan, "apply")).unwrap_or_default());
+        merge(&mut line, serde_json::to_value(PlanDocument::of(plan, &self.command)).unwrap_or_default());
         self.line(&line);
     }
 

@@ -280,7 +280,7 @@ fn progress_line_by_line() {
 fn a_run_as_json_lines() {
     let (plan, mut record, mut out) = (everything(), Record::new(), Vec::new());
     failed_run(&mut record);
-    let mut to = json::Lines::new(&mut out);
+    let mut to = json::Lines::new(&mut out, "apply");
     Face::expect(&mut to, &plan);
     failed_run(&mut to);
     to.end(&Outcome::new(&plan, &record, Duration::from_millis(21_400)));
