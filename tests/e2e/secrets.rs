@@ -96,6 +96,18 @@ pub fn none_was_seen_anywhere(w: &mut World) {
             }
             let _ = writeln!(found, "{host}: in {file}");
         }
+        // In what foobar itself keeps about its runs, though only root reads it; the images of files are what those files were.
+        let records = search(
+            "cd /var/lib/foobar && find . -path './generations/*/before' -prune -o -path ./secrets -prune -o -path ./originals -prune -o -path ./database -prune \
+             -o -type f -exec grep -lF -f /run/e2e-secrets {} +",
+        );
+        for file in records.lines().filter(|l| !l.trim().is_empty()) {
+            let _ = writeln!(found, "{host}: in /var/lib/foobar/{file}");
+        }
+        assert!(
+            w.on(host, "cat /var/lib/foobar/generations/*/sources | grep -c E2E_SESSION_KEY").trim() != "0",
+            "no generation says what it was made from: the search finds nothing at all"
+        );
         let planted = search(
             "install -m 644 /run/e2e-secrets /tmp/e2e-planted; find /tmp -type f -perm -o+r -exec grep -lF -f /run/e2e-secrets {} +; rm /tmp/e2e-planted",
         );
