@@ -20,6 +20,10 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/load.rs"]
+mod load;
+#[path = "e2e/rolling.rs"]
+mod rolling;
 #[path = "e2e/sealed.rs"]
 mod sealed;
 #[path = "e2e/secrets.rs"]
@@ -56,6 +60,10 @@ const CASES: &[Case] = &[
     ("drift::what_was_changed_by_hand_is_named_and_mended", drift::what_was_changed_by_hand_is_named_and_mended),
     ("drift::the_database_too", drift::the_database_too),
     ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),
+    ("rolling::no_request_is_lost_whatever_is_changed", rolling::no_request_is_lost_whatever_is_changed),
+    ("rolling::what_is_down_is_mended_first", rolling::what_is_down_is_mended_first),
+    ("rolling::a_host_that_was_left_out_is_seen_and_put_back", rolling::a_host_that_was_left_out_is_seen_and_put_back),
+    ("rolling::what_users_would_feel_can_be_refused", rolling::what_users_would_feel_can_be_refused),
     ("sealed::a_kept_plan_is_carried_out_as_it_was_shown", sealed::a_kept_plan_is_carried_out_as_it_was_shown),
     ("sealed::a_kept_plan_is_refused_where_a_host_has_moved", sealed::a_kept_plan_is_refused_where_a_host_has_moved),
     ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),

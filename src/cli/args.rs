@@ -4,7 +4,7 @@ pub mod lab;
 #[cfg(test)]
 mod tests;
 
-use super::{exit::Exit, limit::Pattern};
+use super::{bound::BoundArgs, exit::Exit, limit::Pattern};
 use crate::{
     base::name::Span,
     plan::seal::VALID_FOR,
@@ -252,6 +252,9 @@ pub struct PlanArgs {
     /// How it is shown.
     #[command(flatten)]
     pub diff: DiffArgs,
+    /// How much users may feel.
+    #[command(flatten)]
+    pub bound: BoundArgs,
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,
@@ -300,6 +303,9 @@ pub struct ApplyArgs {
     /// How it is shown.
     #[command(flatten)]
     pub diff: DiffArgs,
+    /// How much users may feel.
+    #[command(flatten)]
+    pub bound: BoundArgs,
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,

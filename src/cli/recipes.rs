@@ -60,6 +60,7 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
         true => screen.data(&json::plan(&look.plan)),
         false => screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style()))),
     }
+    carry::bounded(screen, &args.bound, &look.plan)?;
     if let Some(file) = &args.out {
         sealed::keep(screen, args, &work, &look, file)?;
     }
@@ -83,6 +84,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     } else {
         screen.data(&plan::text(plan, &carry::view(screen, args.diff.style())));
     }
+    carry::bounded(screen, &args.bound, plan)?;
     if !plan.is_empty() && !args.yes {
         match screen.consent("\nApply these changes? Only `yes` is taken as one:").await {
             Some(true) => {}

@@ -114,6 +114,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs, file: &Path) -> Result<Exi
     } else {
         screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style())));
     }
+    carry::bounded(screen, &args.bound, &look.plan)?;
     carry::carry_out(screen, &work, &look, args.json.json, "apply").await
 }
 

@@ -11,6 +11,7 @@ pub mod nginx;
 pub mod site;
 pub mod spec;
 pub mod tls;
+pub mod traffic;
 
 #[cfg(test)]
 pub mod testing;
@@ -102,6 +103,10 @@ pub struct Desired {
     pub wanted: Vec<Wanted>,
     /// The secrets.
     pub secrets: Vec<SecretSpec>,
+    /// Who sends requests to whom, and how a host is taken out of that.
+    pub pools: Vec<Box<dyn traffic::Pool>>,
+    /// How hosts that share the load are changed.
+    pub rollout: spec::Rollout,
 }
 
 impl Desired {

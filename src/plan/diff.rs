@@ -1,7 +1,11 @@
 //! The plan: what differs, in the order it is to be done. Every decision falls here; carrying a plan out leaves nothing to
 //! choose.
 
-use super::{Plan, Step, StepId, desired::FINGERPRINT_KEY};
+use super::{
+    Plan, Step, StepId,
+    desired::FINGERPRINT_KEY,
+    rollout::{self, Ground},
+};
 use crate::{
     base::{
         name::{DomainName, HostName},
@@ -81,7 +85,9 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     for (key, &id) in &step_of {
         steps[id].after = before(key, &after, &step_of).into_iter().filter(|before| *before < id).collect();
     }
-    Ok(Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out })
+    let plan = Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out };
+    let ground = Ground { desired: basis.desired, seen: basis.seen, limit: basis.limit };
+    rollout::rolled(plan, &ground)
 }
 
 /// The steps that stand before `key`, looked for through what has no step of its own: if A comes after B and B after C,

@@ -102,6 +102,7 @@ fn in_words(name: &str) -> String {
         ("account", name) => format!("the account {name}"),
         ("releases", root) => format!("the releases under {root}"),
         ("stored", name) => format!("the secret {name} that it keeps"),
+        ("traffic", _) => "who gets requests from its balancer".into(),
         ("ruleset", _) => "its firewall".into(),
         ("database", what) => format!("its database: {what}"),
         (collector, "") => collector.to_owned(),

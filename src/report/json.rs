@@ -10,7 +10,7 @@ use crate::{
         Plan, StepId,
         seal::{Moved, Sealed},
     },
-    resource::{Action, FileDiff, Impact, ResourceId},
+    resource::{Action, Capacity, FileDiff, Impact, ResourceId},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -39,6 +39,9 @@ struct StepDocument<'a> {
     summary: &'a str,
     details: &'a [String],
     impact: Impact,
+    felt: Impact,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leaves: Option<Capacity>,
     diffs: &'a [FileDiff],
     after: &'a [StepId],
 }
@@ -54,6 +57,8 @@ impl<'a> PlanDocument<'a> {
             summary: &s.change.summary,
             details: &s.change.details,
             impact: s.change.impact,
+            felt: s.change.felt(),
+            leaves: s.change.leaves,
             diffs: &s.change.diffs,
             after: &s.after,
         });

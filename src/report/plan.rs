@@ -8,7 +8,7 @@ use super::{
 use crate::{
     base::name::HostName,
     plan::{Plan, Step},
-    resource::{Action, Impact, ResourceId},
+    resource::{Action, Capacity, Change, Impact, ResourceId},
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,9 @@ pub struct Tally {
     pub hosts: usize,
     /// The most that users may feel.
     pub impact: Impact,
+    /// The least that serves at any moment, where something is taken out of service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
 }
 
 impl Tally {
@@ -52,6 +55,7 @@ impl Tally {
             replace: of(Action::Replace),
             hosts: plan.steps.iter().map(|s| &s.host).collect::<BTreeSet<_>>().len(),
             impact: plan.impact(),
+            capacity: plan.capacity(),
         }
     }
 }
@@ -84,7 +88,8 @@ pub fn fold<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<Fold<'a>> {
 
 fn same(one: &Step, other: &Step) -> bool {
     let (a, b) = (&one.change, &other.change);
-    (a.action, &a.summary, &a.details, a.impact, &a.diffs) == (b.action, &b.summary, &b.details, b.impact, &b.diffs)
+    let key = |c: &Change| (c.action, c.impact, c.is_drained, c.leaves);
+    key(a) == key(b) && (&a.summary, &a.details, &a.diffs) == (&b.summary, &b.details, &b.diffs)
 }
 
 /// The plan as text, ending in its tally and a line break.
@@ -144,18 +149,36 @@ pub fn closing(plan: &Plan, palette: Palette) -> String {
     }
     parts.push(number(tally.remove, Tone::Remove, "to remove"));
     let title = palette.paint(Tone::Bold, "Plan:");
-    let felt = impact(tally.impact, palette);
+    let mut felt = impact(tally.impact, palette);
+    if let Some(Capacity { serving, of }) = tally.capacity {
+        felt += &match serving {
+            0 => palette.paint(Tone::Fail, &format!(" (0 of {of} backends serve for a moment)")),
+            _ => format!(" (at least {serving} of {of} backends serve)"),
+        };
+    }
     format!("{title} {} on {}; impact: {felt}", parts.join(", "), count(tally.hosts, "host"))
+}
+
+/// What is felt of a change, as it stands behind it; nothing where it has no impact.
+fn said(change: &Change) -> Option<String> {
+    match (change.impact, change.is_drained) {
+        (Impact::None, _) => None,
+        (felt, false) => Some(felt.to_string()),
+        (felt, true) => Some(format!("{felt} while out of service")),
+    }
 }
 
 /// An impact's word, the stronger the more is felt.
 pub fn impact(impact: Impact, palette: Palette) -> String {
-    let word = impact.to_string();
+    painted(impact, &impact.to_string(), palette)
+}
+
+fn painted(impact: Impact, word: &str, palette: Palette) -> String {
     match impact {
-        Impact::None => word,
-        Impact::Reload => palette.paint(Tone::Place, &word),
-        Impact::Restart => palette.paint(Tone::Change, &word),
-        Impact::ConnectionDrop | Impact::WriteOutage => palette.paint(Tone::Fail, &word),
+        Impact::None => word.to_owned(),
+        Impact::Reload => palette.paint(Tone::Place, word),
+        Impact::Restart => palette.paint(Tone::Change, word),
+        Impact::ConnectionDrop | Impact::WriteOutage => palette.paint(Tone::Fail, word),
     }
 }
 
@@ -170,14 +193,13 @@ fn heading(fold: &Fold<'_>, all: &[Fold<'_>], view: &View) -> Vec<String> {
     let names = hosts(fold.hosts.iter().copied());
     let many = if names.len() < fold.hosts.len() { format!(" ({} hosts)", fold.hosts.len()) } else { String::new() };
     let place = names.join(", ") + &many;
-    let felt = match change.impact {
-        Impact::None => String::new(),
-        felt => format!("  ({})", impact(felt, view.palette)),
-    };
+    let word = said(change);
+    let felt =
+        word.as_ref().map_or(String::new(), |word| format!("  ({})", painted(change.felt(), word, view.palette)));
     let (tone, sign) = sign(change.action);
     let sign = view.palette.paint(tone, &format!("{sign:>3}"));
     let head = format!("{sign} {}", view.palette.paint(Tone::Bold, &summary));
-    let felt_width = if felt.is_empty() { 0 } else { change.impact.to_string().len() + 4 };
+    let felt_width = word.map_or(0, |word| word.len() + 4);
     let width = INDENT + length(fold).max(column) + 2 + place.chars().count() + felt_width;
     if width <= view.width {
         return vec![format!("{head}{pad}  {}{felt}", view.palette.paint(Tone::Place, &place))];

@@ -223,6 +223,15 @@ impl fmt::Display for Impact {
     }
 }
 
+/// How many of those that share the load serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Capacity {
+    /// So many serve.
+    pub serving: usize,
+    /// Of so many.
+    pub of: usize,
+}
+
 /// What a change does to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -263,6 +272,12 @@ pub struct Change {
     pub diffs: Vec<FileDiff>,
     /// What users may feel.
     pub impact: Impact,
+    /// Whether its host is out of service meanwhile, so that users feel none of it.
+    #[serde(default)]
+    pub is_drained: bool,
+    /// What still serves while it holds, where it takes something out of service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<Capacity>,
     /// What runs on the host, as root: POSIX sh, stdin from /dev/null, exit 0 for success. What it prints on stderr is
     /// shown when it fails. Safe to run again after it was cut off at any instant.
     #[serde(skip)]
@@ -281,6 +296,8 @@ impl Change {
             details: Vec::new(),
             diffs: Vec::new(),
             impact: Impact::None,
+            is_drained: false,
+            leaves: None,
             script,
             confirm: None,
         }
@@ -290,6 +307,11 @@ impl Change {
     pub fn detail(mut self, line: impl Into<String>) -> Self {
         self.details.push(line.into());
         self
+    }
+
+    /// What users do feel: nothing of a host that is out of service.
+    pub fn felt(&self) -> Impact {
+        if self.is_drained { Impact::None } else { self.impact }
     }
 
     /// With what users may feel.

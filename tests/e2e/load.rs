@@ -1,0 +1,128 @@
+//! Visitors who never stop: over HTTP/1.1 and HTTP/2, reading and writing, through the balancer, while something is changed.
+//! Each stream opens new connections every other second and keeps them in between, so that both kinds meet the change.
+
+use super::world::{World, until};
+use foobar::lab::{self, Lab};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// Requests that each stream makes a second: enough to have some in flight at any moment, and no more than the application
+/// answers on a small machine that is busy with the change.
+const RATE: usize = 12;
+
+/// What was asked for, and how.
+const STREAMS: [(&str, &str); 4] = [
+    ("GET HTTP/1.1", "--h1 https://www.foobar.com/"),
+    ("GET HTTP/2", "https://www.foobar.com/"),
+    ("POST HTTP/1.1", "--h1 -d FORM -H 'content-type: application/x-www-form-urlencoded' https://www.foobar.com/sign"),
+    ("POST HTTP/2", "-d FORM -H 'content-type: application/x-www-form-urlencoded' https://www.foobar.com/sign"),
+];
+
+/// Visitors at work.
+pub struct Load {
+    dir: PathBuf,
+    streams: Vec<JoinHandle<()>>,
+}
+
+/// What became of one stream's requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub made: usize,
+    /// Answered with something else than success.
+    pub refused: usize,
+    /// Not answered at all: a connection was reset, closed or timed out.
+    pub broken: usize,
+}
+
+impl Load {
+    /// Starts them, and waits until each has been answered.
+    pub fn start(w: &mut World) -> Self {
+        let balancer = w.lab.address("lb-01").unwrap();
+        w.lab.client_names(&[("www.foobar.com", balancer), ("foobar.com", balancer)]).unwrap();
+        if !Path::new("/usr/bin/h2load").exists() {
+            let made = std::process::Command::new("apt-get").args(["install", "-qq", "-y", "nghttp2-client"]).output();
+            assert!(made.as_ref().is_ok_and(|o| o.status.success()), "h2load: {made:?}");
+        }
+        let dir = w.dir.join("load");
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("form"), "name=Load&message=steady").unwrap();
+        let name = w.lab.status().name;
+        let stream = |(n, (_, words)): (usize, &(&str, &str))| {
+            let words = words.replace("FORM", dir.join("form").to_str().unwrap());
+            let requests = RATE * 2;
+            let (at, each) = (dir.display(), RATE / 2);
+            let script = format!(
+                "while [ ! -e {at}/stop ]; do h2load -c 2 -n {requests} --rps {each} -T 20 -N 20 {words} >>{at}/{n} 2>&1; done"
+            );
+            let name = name.clone();
+            std::thread::spawn(move || {
+                let lab = Lab::open(&lab::state_dir(), &name).unwrap();
+                lab.client_exec(&["sh", "-c", &script]).unwrap();
+            })
+        };
+        let streams = STREAMS.iter().enumerate().map(stream).collect();
+        let load = Self { dir, streams };
+        let ready = until(Duration::from_secs(30), || load.tally().iter().all(|t| t.made > 0));
+        assert!(ready, "no requests are made: {}", fs::read_to_string(load.dir.join("0")).unwrap_or_default());
+        load
+    }
+
+    fn tally(&self) -> Vec<Tally> {
+        let read = |n: usize| tally(&fs::read_to_string(self.dir.join(n.to_string())).unwrap_or_default());
+        (0..STREAMS.len()).map(read).collect()
+    }
+
+    /// Ends them after another round each, and says what became of their requests.
+    pub fn stop(self, what: &str) -> Tally {
+        let before = self.tally();
+        until(Duration::from_secs(20), || self.tally().iter().zip(&before).all(|(now, then)| now.made > then.made));
+        let all = self.end();
+        let mut sum = Tally::default();
+        for ((name, _), one) in STREAMS.iter().zip(&all) {
+            println!("    {what}: {name}: {} requests, {} refused, {} broken", one.made, one.refused, one.broken);
+            sum.made += one.made;
+            sum.refused += one.refused;
+            sum.broken += one.broken;
+        }
+        sum
+    }
+
+    fn end(mut self) -> Vec<Tally> {
+        fs::write(self.dir.join("stop"), "").unwrap();
+        self.streams.drain(..).for_each(|s| s.join().unwrap());
+        self.tally()
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = fs::write(self.dir.join("stop"), "");
+    }
+}
+
+/// Adds up what rounds of h2load say of themselves: `requests: 24 total, 24 started, 24 done, 24 succeeded, 0 failed, 0
+/// errored, 0 timeout` and `status codes: 24 2xx, 0 3xx, 0 4xx, 0 5xx`.
+fn tally(text: &str) -> Tally {
+    let number = |line: &str, what: &str| -> usize {
+        let part = line.split(',').find(|p| p.trim().ends_with(what)).unwrap_or_default();
+        part.split_whitespace().rev().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
+    };
+    let mut sum = Tally::default();
+    for line in text.lines() {
+        if line.starts_with("requests:") {
+            let (all, good) = (number(line, " total"), number(line, " succeeded"));
+            sum.made += all;
+            sum.broken += all - good;
+        } else if line.starts_with("status codes:") {
+            let refused = number(line, " 4xx") + number(line, " 5xx");
+            sum.refused += refused;
+            sum.broken -= refused.min(sum.broken);
+        }
+    }
+    sum
+}
