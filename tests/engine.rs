@@ -184,6 +184,34 @@ async fn a_failure_stops_what_is_behind_it_everywhere_and_names_itself_as_the_ca
 }
 
 #[tokio::test]
+async fn what_was_begun_is_ended_also_after_a_failure_elsewhere() {
+    let hosts = Directories::new("closing");
+    let slow = "while [ ! -e LOG.failed ]; do sleep 0.02; done; echo changed >>LOG";
+    let mut plan = plan(&[
+        ("lb", "echo out >>LOG", &[]),
+        ("web", slow, &[0]),
+        ("db", "while ! grep -q out LOG; do sleep 0.02; done; touch LOG.failed; false", &[]),
+        ("lb", "echo back >>LOG", &[0, 1]),
+        ("lb", "echo never >>LOG", &[3]),
+        ("web", "echo never >>LOG", &[3]),
+    ]);
+    plan.steps[3].change.is_closing = true;
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert_eq!(outcome.failed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
+    assert_eq!(outcome.skipped, [(4, Some(2)), (5, Some(2))]);
+    assert_eq!(hosts.log(), "out\nchanged\nback\n");
+
+    // What failed itself is not ended as if it had not, nor is what was never begun.
+    std::fs::remove_file(hosts.root.join("log")).unwrap();
+    plan.steps[1].change.script = Script::raw("false");
+    plan.steps[2].change.script = Script::raw("true");
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert_eq!(outcome.failed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1]);
+    assert_eq!(outcome.skipped, [(3, Some(1)), (4, Some(1)), (5, Some(1))]);
+    assert_eq!(hosts.log(), "out\n");
+}
+
+#[tokio::test]
 async fn a_step_that_reads_its_input_does_not_eat_the_rest_of_the_script() {
     let hosts = Directories::new("stdin");
     let plan = plan(&[("a", "cat >/dev/null", &[]), ("a", "echo a1 >>LOG", &[0])]);

@@ -258,6 +258,7 @@ impl Graph {
                     self.push(pool.balancer(), id, note(change, *pool, ground), (last.unwrap_or(0), 2))
                 });
                 self.nodes[at].after.extend(drains.iter().chain(&member.covered));
+                self.nodes[at].step.change.is_closing = true;
                 put_back.insert(at);
             }
         }

@@ -273,8 +273,12 @@ pub struct Change {
     /// What users may feel.
     pub impact: Impact,
     /// Whether its host is out of service meanwhile, so that users feel none of it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_drained: bool,
+    /// Whether it is done also after a failure elsewhere, once all that it comes after is done: it ends what an earlier step
+    /// began, and nothing is better for waiting.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_closing: bool,
     /// What still serves while it holds, where it takes something out of service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaves: Option<Capacity>,
@@ -297,6 +301,7 @@ impl Change {
             diffs: Vec::new(),
             impact: Impact::None,
             is_drained: false,
+            is_closing: false,
             leaves: None,
             script,
             confirm: None,
