@@ -61,7 +61,7 @@ impl Load {
             for visitor in 0..VISITORS {
                 let (at, requests, name) = (dir.display(), RATE * 2, name.clone());
                 let script = format!(
-                    "while [ ! -e {at}/stop ]; do h2load -c 1 -n {requests} --rps {RATE} -T 20 -N 20 {words}; done >{at}/{n}.{visitor} 2>&1"
+                    "while [ ! -e {at}/stop ]; do h2load -c 1 -n {requests} --rps {RATE} -T 30 -N 5 {words}; done >{at}/{n}.{visitor} 2>&1"
                 );
                 streams.push(std::thread::spawn(move || {
                     let lab = Lab::open(&lab::state_dir(), &name).unwrap();
