@@ -12,6 +12,10 @@
 
 #[path = "e2e/browser.rs"]
 mod browser;
+#[path = "e2e/certificate.rs"]
+mod certificate;
+#[path = "e2e/damage.rs"]
+mod damage;
 #[path = "e2e/database.rs"]
 mod database;
 #[path = "e2e/drift.rs"]
@@ -24,6 +28,8 @@ mod first;
 mod load;
 #[path = "e2e/rolling.rs"]
 mod rolling;
+#[path = "e2e/rotation.rs"]
+mod rotation;
 #[path = "e2e/sealed.rs"]
 mod sealed;
 #[path = "e2e/secrets.rs"]
@@ -64,14 +70,32 @@ const CASES: &[Case] = &[
     ("rolling::what_is_down_is_mended_first", rolling::what_is_down_is_mended_first),
     ("rolling::a_host_that_was_left_out_is_seen_and_put_back", rolling::a_host_that_was_left_out_is_seen_and_put_back),
     ("rolling::what_users_would_feel_can_be_refused", rolling::what_users_would_feel_can_be_refused),
+    (
+        "rotation::passwords_change_and_the_former_ones_open_nothing",
+        rotation::passwords_change_and_the_former_ones_open_nothing,
+    ),
     ("sealed::a_kept_plan_is_carried_out_as_it_was_shown", sealed::a_kept_plan_is_carried_out_as_it_was_shown),
     ("sealed::a_kept_plan_is_refused_where_a_host_has_moved", sealed::a_kept_plan_is_refused_where_a_host_has_moved),
     ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),
+    ("damage::rights_of_every_kind_are_seen_and_revoked", damage::rights_of_every_kind_are_seen_and_revoked),
+    ("damage::a_new_directory_of_drop_ins_is_read", damage::a_new_directory_of_drop_ins_is_read),
+    ("damage::a_copied_identity_is_refused", damage::a_copied_identity_is_refused),
+    (
+        "damage::a_stray_write_on_a_replica_is_refused_until_it_is_filled_anew",
+        damage::a_stray_write_on_a_replica_is_refused_until_it_is_filled_anew,
+    ),
+    ("damage::a_lost_primary_is_not_replaced_by_an_empty_one", damage::a_lost_primary_is_not_replaced_by_an_empty_one),
+    ("damage::a_second_replica_joins", damage::a_second_replica_joins),
+    (
+        "certificate::the_users_own_is_served_and_renewed_by_a_reload",
+        certificate::the_users_own_is_served_and_renewed_by_a_reload,
+    ),
     ("faults::the_way_to_a_host_is_barred", faults::the_way_to_a_host_is_barred),
     ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),
     ("faults::the_disk_is_full", faults::the_disk_is_full),
     ("faults::a_host_is_down", faults::a_host_is_down),
     ("secrets::none_was_seen_anywhere", secrets::none_was_seen_anywhere),
+    ("words::all_json_is_what_the_schema_says", words::all_json_is_what_the_schema_says),
 ];
 
 fn main() -> ExitCode {

@@ -1,8 +1,11 @@
 //! Words used everywhere: names parsed once, secrets that do not show themselves, scripts, templates, digests.
 //! Nothing here knows what a web stack is.
 
+pub mod certificate;
 pub mod digest;
 pub mod name;
+pub mod scan;
 pub mod script;
 pub mod secret;
 pub mod template;
+pub mod trace;

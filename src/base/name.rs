@@ -105,10 +105,13 @@ word! {
         |c| c == '/', |c| c.is_ascii_alphanumeric() || "-._~/".contains(c))
 }
 word! {
-    /// A path inside a folder: no leading /, no . or .. part, letters, digits and - . _ / only.
+    /// A path inside a folder: no leading / or -, no . or .. part, letters, digits and - . _ / only.
     RelativePath, "a relative path", |t| {
         if t.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
             return Err("be a path inside the folder, without empty, . or .. parts".into());
+        }
+        if t.starts_with('-') {
+            return Err("not start with -, which programs take for an option".into());
         }
         chars(t, 256, "hold letters, digits and - . _ / only",
             |c| c.is_ascii_alphanumeric() || "-._".contains(c), |c| c.is_ascii_alphanumeric() || "-._/".contains(c))
@@ -330,7 +333,7 @@ mod tests {
         assert!("www.foobar.com".parse::<DomainName>().is_ok());
         assert!("python3-flask".parse::<PackageName>().is_ok());
         assert!("/healthz".parse::<UrlPath>().is_ok());
-        assert!("static/css".parse::<RelativePath>().is_ok());
+        assert!("static/css".parse::<RelativePath>().is_ok() && "-static".parse::<RelativePath>().is_err());
     }
 
     #[test]

@@ -34,32 +34,53 @@ pub struct TemplateError {
 
 /// The templates of one run.
 #[derive(Debug)]
-pub struct Templates(Tera);
+pub struct Templates {
+    tera: Tera,
+    /// The texts, by name, and whether each is the user's own.
+    texts: BTreeMap<String, (String, bool)>,
+}
 
 impl Templates {
     /// The embedded ones, with `over` (path under the user's template directory → text) laid over them.
     pub fn new(over: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
-        let mut all: BTreeMap<&str, &str> = EMBEDDED.iter().copied().collect();
+        let embedded = EMBEDDED.iter().map(|(name, text)| ((*name).to_owned(), ((*text).to_owned(), false)));
+        let mut all: BTreeMap<String, (String, bool)> = embedded.collect();
         for (name, text) in over {
-            if !all.contains_key(name.as_str()) {
+            if !all.contains_key(name) {
                 let known = EMBEDDED.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", ");
                 return Err(TemplateError { name: name.clone(), why: format!("no such template; there are: {known}") });
             }
-            all.insert(name, text);
+            all.insert(name.clone(), (text.clone(), true));
         }
+        Self::of(all)
+    }
+
+    fn of(texts: BTreeMap<String, (String, bool)>) -> Result<Self, TemplateError> {
         let mut tera = Tera::new();
         // Configuration files, not HTML: nothing is escaped here; values are typed so that they need no escaping.
         tera.autoescape_on(Vec::<&str>::new());
-        for (name, text) in all {
+        for (name, (text, _)) in &texts {
             tera.add_raw_template(name, text).map_err(|e| fail(name, &e))?;
         }
-        Ok(Self(tera))
+        Ok(Self { tera, texts })
+    }
+
+    /// The text of one, and whether it is the user's own.
+    pub fn source(&self, name: &str) -> Option<(&str, bool)> {
+        self.texts.get(name).map(|(text, is_own)| (text.as_str(), *is_own))
+    }
+
+    /// The same templates with another text in the place of one.
+    pub fn with(&self, name: &str, text: String) -> Result<Self, TemplateError> {
+        let mut texts = self.texts.clone();
+        texts.insert(name.to_owned(), (text, true));
+        Self::of(texts)
     }
 
     /// Renders one; a context is any value that serializes into a map.
     pub fn render(&self, name: &str, context: &impl serde::Serialize) -> Result<String, TemplateError> {
         let context = Context::from_serialize(context).map_err(|e| fail(name, &e))?;
-        self.0.render(name, &context).map_err(|e| fail(name, &e))
+        self.tera.render(name, &context).map_err(|e| fail(name, &e))
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod lab;
 #[cfg(test)]
 mod tests;
+pub mod why;
 
 use super::{bound::BoundArgs, exit::Exit, limit::Pattern};
 use crate::{
@@ -127,6 +128,15 @@ Examples:
 
 Without --yes it asks; where there is no terminal to ask on, --yes is needed.")]
     Apply(ApplyArgs),
+    /// give a password or certificate that foobar made another value, without a failed request
+    #[command(after_help = "\
+Examples:
+  foobar rotate                           list what can be rotated
+  foobar rotate app_rw                    the account that the app writes with
+  foobar rotate SESSION_KEY site --yes    a secret of the app, and the site's certificate
+
+While a database account's password changes, the former one opens it too, until every app has the new one.")]
+    Rotate(RotateArgs),
     /// prove that the hosts serve what the topology says; nothing is changed
     #[command(after_help = "\
 Examples:
@@ -140,6 +150,23 @@ Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
 Examples:
   foobar ca -o ca.crt && curl --cacert ca.crt https://www.example.com/")]
     Ca(CaArgs),
+    /// print the JSON Schema of everything that --json prints
+    Schema,
+    /// show every file that would be written, without a host and without secrets
+    #[command(after_help = "\
+Examples:
+  foobar render --host web-01
+  foobar render -o rendered && git diff rendered
+
+A secret is shown as (secret NAME) and never read. Packages, accounts, database objects and the
+application's release are not shown. Where no rule lets your own login in, apply adds one.")]
+    Render(why::RenderArgs),
+    /// say why a line of a file on a host is as it is, without a host: its template and its topology lines
+    #[command(after_help = "\
+Examples:
+  foobar explain web-01:/etc/nginx/conf.d/foobar.conf:41
+  foobar explain lb-01:/etc/haproxy/haproxy.cfg     the whole file, each line with its origin")]
+    Explain(why::ExplainArgs),
     /// run throw-away hosts on this machine to try a topology on
     #[command(after_help = "\
 Examples:
@@ -306,6 +333,33 @@ pub struct ApplyArgs {
     /// How much users may feel.
     #[command(flatten)]
     pub bound: BoundArgs,
+    /// For programs.
+    #[command(flatten)]
+    pub json: JsonArgs,
+    /// do not ask
+    #[arg(short, long, visible_alias = "auto-approve", env = "FOOBAR_YES", hide_env = true)]
+    #[arg(value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    pub yes: bool,
+}
+
+/// `foobar rotate`
+#[derive(Clone, Debug, Args)]
+pub struct RotateArgs {
+    /// secrets by their names, database accounts or variables of the app; none: list them
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Which site.
+    #[command(flatten)]
+    pub site: SiteArgs,
+    /// Which hosts.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+    /// How they are reached.
+    #[command(flatten)]
+    pub reach: ReachArgs,
+    /// How the plan is shown.
+    #[command(flatten)]
+    pub diff: DiffArgs,
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,

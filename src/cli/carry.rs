@@ -35,6 +35,28 @@ pub fn trips(screen: &Screen, work: &Work) {
     }
 }
 
+/// Asks whether a plan that was shown shall be carried out, unless there is nothing in it or `yes` was said before.
+pub async fn agree(screen: &Screen, plan: &Plan, yes: bool, question: &str) -> Result<(), Exit> {
+    if plan.is_empty() || yes {
+        return Ok(());
+    }
+    match screen.consent(&format!("\n{question} Only `yes` is taken as one:")).await {
+        Some(true) => Ok(()),
+        Some(false) => {
+            screen.say("Nothing was changed.");
+            Err(Exit::Failed)
+        }
+        None => {
+            screen.problem(
+                "foobar::consent",
+                "there is no terminal to ask on, and nothing was changed",
+                "look at the plan, then run it with --yes",
+            );
+            Err(Exit::Usage)
+        }
+    }
+}
+
 /// Carries a plan out that was shown and agreed to, and says how it ended. `command` is what others are told that runs.
 pub async fn carry_out(screen: &Screen, work: &Work, look: &Look, json: bool, command: &str) -> Result<Exit, Exit> {
     let plan = &look.plan;

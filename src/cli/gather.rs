@@ -1,7 +1,10 @@
 //! Reads every local file that a topology names: the topology itself, the inventory, templates, the app's folder, the
 //! user's certificate, given secrets. What is wrong with one is reported at the line that names it, with all the rest.
 
-use super::local::{now, plain};
+use super::{
+    command,
+    local::{now, plain},
+};
 use crate::{
     base::{
         digest,
@@ -14,16 +17,16 @@ use crate::{
         spec::{Certificate, SecretSource, Topology},
     },
     plan::saved::{SavedRelease, SavedSite, SavedText},
-    topology::{Draft, Problem, Report, Source, Sources, certificate::CertificateText},
+    topology::{Draft, Problem, Report, Source, Sources, certificate::CertificateText, places::Places},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs, io,
+    fs,
+    io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 /// The most that a release may hold, in bytes: it goes to each app host in one script.
@@ -42,6 +45,8 @@ pub struct Gathered {
     pub saved: SavedSite,
     /// What there is to know all the same.
     pub warnings: Report,
+    /// Where the topology's keys are written.
+    pub places: Places,
 }
 
 /// Why a site could not be gathered.
@@ -97,7 +102,19 @@ pub fn names(topology: &Path) -> Result<Topology, Failure> {
 
 /// Reads everything.
 pub fn gather(topology: &Path, inventory: Option<&Path>, templates: Option<&Path>) -> Result<Gathered, Failure> {
-    everything(texts(topology, inventory)?, folder(topology), &From::Files { inventory, templates })
+    let from = From::Files { inventory, templates };
+    everything(texts(topology, inventory)?, folder(topology), &from, Given::Read)
+}
+
+/// Reads everything but secrets: for who shows what would be written, and shall not need to have them. The user's
+/// certificate counts as given without its files having been looked at.
+pub fn without_secrets(
+    topology: &Path,
+    inventory: Option<&Path>,
+    templates: Option<&Path>,
+) -> Result<Gathered, Failure> {
+    let from = From::Files { inventory, templates };
+    everything(texts(topology, inventory)?, folder(topology), &from, Given::Left)
 }
 
 /// Reads everything again from texts that were kept; secrets and the user's certificate come from where they came from.
@@ -106,10 +123,20 @@ pub fn again(saved: &SavedSite) -> Result<Gathered, Failure> {
     let sources = Sources { topology: source(&saved.topology), inventory: saved.inventory.as_ref().map(source) };
     // On another machine than the one that read it, paths begin where foobar is run.
     let here = Path::new(&saved.folder);
-    everything(sources, if here.is_dir() { here } else { Path::new(".") }, &From::Saved(saved))
+    everything(sources, if here.is_dir() { here } else { Path::new(".") }, &From::Saved(saved), Given::Read)
 }
 
-fn everything(sources: Sources, here: &Path, from: &From<'_>) -> Result<Gathered, Failure> {
+/// What is done about secrets that the user gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Given {
+    /// They are read, and must be there.
+    Read,
+    /// They are not looked at.
+    Left,
+}
+
+fn everything(sources: Sources, here: &Path, from: &From<'_>, given: Given) -> Result<Gathered, Failure> {
+    let secrets_wanted = given == Given::Read;
     let kept = |source: &Source| SavedText { name: source.name.clone(), text: source.text.clone() };
     let mut saved = SavedSite {
         folder: absolute(here),
@@ -122,12 +149,16 @@ fn everything(sources: Sources, here: &Path, from: &From<'_>) -> Result<Gathered
         Some(found) => found.clone(),
         None => return Err(draft.finish(None, now()).map_or_else(Failure::Invalid, |v| Failure::Invalid(v.warnings))),
     };
-    let certificate = certificate(&mut draft, &found, here);
+    let certificate = if secrets_wanted { certificate(&mut draft, &found, here) } else { stand_in(&found) };
     let release = match from {
-        From::Files { .. } => release(&mut draft, &found, here),
+        From::Files { .. } => {
+            let release = release(&mut draft, &found, here);
+            shipped(&mut draft, &found, here);
+            release
+        }
         From::Saved(saved) => saved.release.as_ref().map(kept_release).transpose()?,
     };
-    let given = secrets(&mut draft, &found, here);
+    let given = if secrets_wanted { secrets(&mut draft, &found, here) } else { BTreeMap::new() };
     let ssh_config = match from {
         From::Files { inventory, .. } => {
             draft.ssh().config.clone().map(|config| inventory.map_or(here, folder).join(expand(&config)))
@@ -139,7 +170,7 @@ fn everything(sources: Sources, here: &Path, from: &From<'_>) -> Result<Gathered
         let place = draft.inventory_place(&["ssh", "config"]);
         draft.add(problem.at(place, "no such file").help("name an existing file, relative to the inventory"));
     }
-    let text = certificate.as_ref().map(|c| CertificateText { cert: &c.chain, key: &c.key });
+    let text = certificate.as_ref().filter(|_| secrets_wanted).map(|c| CertificateText { cert: &c.chain, key: &c.key });
     let valid = draft.finish(text.as_ref(), now()).map_err(Failure::Invalid)?;
     saved.templates = match from {
         From::Files { templates, .. } => templates.map(overrides).transpose()?.unwrap_or_default(),
@@ -149,7 +180,7 @@ fn everything(sources: Sources, here: &Path, from: &From<'_>) -> Result<Gathered
     saved.release = release.as_ref().map(|r| SavedRelease { digest: r.digest.clone(), archive: None });
     let templates = Templates::new(&saved.templates).map_err(Failure::Template)?;
     let site = Site { topology: valid.topology, templates, release, certificate, given };
-    Ok(Gathered { site, ssh_config, saved, warnings: valid.warnings })
+    Ok(Gathered { site, ssh_config, saved, warnings: valid.warnings, places: valid.places })
 }
 
 /// A path that means the same wherever foobar is run.
@@ -183,6 +214,12 @@ fn expand(path: &str) -> PathBuf {
         (Some(rest), Some(home)) => Path::new(&home).join(rest),
         _ => PathBuf::from(path),
     }
+}
+
+/// The user's certificate as one that nobody looks into.
+fn stand_in(topology: &Topology) -> Option<GivenCertificate> {
+    let is_given = matches!(topology.tls.certificate, Certificate::Files { .. });
+    is_given.then(|| GivenCertificate { chain: String::new(), key: Secret::new("") })
 }
 
 fn certificate(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<GivenCertificate> {
@@ -227,9 +264,9 @@ fn secrets(draft: &mut Draft, topology: &Topology, here: &Path) -> BTreeMap<EnvN
                 }),
             SecretSource::File(path) => {
                 let path = here.join(expand(path));
-                fs::read_to_string(&path).map_err(|e| format!("{}: {}", path.display(), plain(&e)))
+                short(&path).map_err(|e| format!("{}: {}", path.display(), plain(&e)))
             }
-            SecretSource::Command(command) => run(command, here),
+            SecretSource::Command(command) => command::output(command, here, command::WITHIN),
         };
         let value = value.map(|text| text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)).and_then(|text| {
             if text.is_empty() {
@@ -254,20 +291,58 @@ fn secrets(draft: &mut Draft, topology: &Topology, here: &Path) -> BTreeMap<EnvN
     given
 }
 
-/// A command's output. What it says on stderr goes to the user's own; its output is never shown.
-fn run(command: &str, here: &Path) -> Result<String, String> {
-    let output = Command::new("sh")
-        .arg("-c")
-        .arg(command)
-        .current_dir(here)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output();
-    let output = output.map_err(|e| format!("its command could not be started: {}", plain(&e)))?;
-    if !output.status.success() {
-        return Err(format!("its command ended with {}", output.status));
+/// A secret's file; one that is longer than any secret, or without end, is not read to its end.
+fn short(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(command::MOST + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > command::MOST {
+        true => Err(io::Error::other(format!("it holds more than {} KiB", command::MOST >> 10))),
+        false => Ok(text),
     }
-    String::from_utf8(output.stdout).map_err(|_| "its command printed what is not UTF-8 text".to_owned())
+}
+
+/// Refuses a secret that lies in the app's folder: it would be part of the release, for the app's user to read on every
+/// host, and kept there as long as the release is.
+fn shipped(draft: &mut Draft, topology: &Topology, here: &Path) {
+    let Some(root) =
+        topology.app.as_ref().filter(|a| !a.source.is_empty()).and_then(|a| real(&here.join(expand(&a.source))))
+    else {
+        return;
+    };
+    let mut files: Vec<(Vec<&str>, &str, String)> = Vec::new();
+    if let Certificate::Files { key, .. } = &topology.tls.certificate {
+        files.push((vec!["tls", "certificate", "key"], key, "the key".into()));
+    }
+    for (name, source) in topology.app.iter().flat_map(|a| &a.secrets) {
+        if let SecretSource::File(path) = source {
+            files.push((vec!["app", "secrets", name.as_str(), "file"], path, format!("the secret {name}")));
+        }
+    }
+    for (keys, path, what) in files {
+        let Some(inside) = real(&here.join(expand(path))).and_then(|p| Some(p.strip_prefix(&root).ok()?.to_owned()))
+        else {
+            continue;
+        };
+        if inside.iter().any(|part| part.to_str().is_none_or(is_skipped)) {
+            continue;
+        }
+        let message = format!("{what} lies in the app's folder, and would be part of every release");
+        let problem = Problem::error(message).at(draft.place(&keys), "a file of the release");
+        draft.add(problem.help("move it out of the folder, and think about which releases held it"));
+    }
+}
+
+/// A path without links; of one that leads to nothing yet, as far as there is something.
+fn real(path: &Path) -> Option<PathBuf> {
+    let whole = fs::canonicalize(path);
+    whole
+        .or_else(|_| Ok::<_, io::Error>(fs::canonicalize(folder(path))?.join(path.file_name().unwrap_or_default())))
+        .ok()
+}
+
+/// Whether a name is never part of a release.
+fn is_skipped(name: &str) -> bool {
+    SKIPPED.contains(&name) || name.ends_with(".pyc") || name.ends_with('~')
 }
 
 fn overrides(dir: &Path) -> Result<BTreeMap<String, String>, Failure> {
@@ -323,7 +398,7 @@ fn pack(root: &Path) -> Result<Vec<u8>, String> {
         for entry in fs::read_dir(&at).map_err(|e| fail(&at, &e))? {
             let entry = entry.map_err(|e| fail(&at, &e))?;
             let name: OsString = entry.file_name();
-            let skipped = name.to_str().is_none_or(|n| SKIPPED.contains(&n) || n.ends_with(".pyc") || n.ends_with('~'));
+            let skipped = name.to_str().is_none_or(is_skipped);
             if skipped {
                 continue;
             }
@@ -375,3 +450,6 @@ fn pack(root: &Path) -> Result<Vec<u8>, String> {
     }
     builder.into_inner().map_err(|e| fail(root, &e))
 }
+
+#[cfg(test)]
+mod tests;

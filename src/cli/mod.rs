@@ -4,16 +4,21 @@
 pub mod args;
 pub mod bound;
 mod carry;
+mod command;
 pub mod exit;
 pub mod gather;
 mod lab;
 pub mod limit;
 mod local;
 mod recipes;
+mod rotate;
 mod screen;
 mod sealed;
+mod tree;
+mod why;
 mod work;
 
+use crate::report::json;
 use args::Command;
 use exit::Exit;
 use screen::Screen;
@@ -39,12 +44,19 @@ pub fn main() -> Exit {
     let done = runtime.block_on(async {
         let work = async {
             match &cli.command {
+                Command::Schema => {
+                    screen.data(json::SCHEMA_TEXT);
+                    Ok(Exit::Done)
+                }
                 Command::Validate(args) => recipes::validate(&screen, args),
                 Command::Plan(args) => recipes::plan(&screen, args).await,
                 Command::Show(args) => sealed::show(&screen, args),
                 Command::Apply(args) => recipes::apply(&screen, args).await,
+                Command::Rotate(args) => rotate::rotate(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
+                Command::Render(args) => why::render(&screen, args),
+                Command::Explain(args) => why::explain(&screen, args),
                 Command::Lab(args) => lab::run(&screen, args).await,
             }
         };

@@ -85,23 +85,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
         screen.data(&plan::text(plan, &carry::view(screen, args.diff.style())));
     }
     carry::bounded(screen, &args.bound, plan)?;
-    if !plan.is_empty() && !args.yes {
-        match screen.consent("\nApply these changes? Only `yes` is taken as one:").await {
-            Some(true) => {}
-            Some(false) => {
-                screen.say("Nothing was changed.");
-                return Err(Exit::Failed);
-            }
-            None => {
-                screen.problem(
-                    "foobar::consent",
-                    "there is no terminal to ask on, and nothing was changed",
-                    "look at the plan, then run it with --yes",
-                );
-                return Err(Exit::Usage);
-            }
-        }
-    }
+    carry::agree(screen, plan, args.yes, "Apply these changes?").await?;
     carry::carry_out(screen, &work, &look, args.json.json, "apply").await
 }
 

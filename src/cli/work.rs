@@ -33,6 +33,8 @@ pub struct Work {
     pub limit: BTreeSet<HostName>,
     /// The connections.
     pub ssh: Ssh,
+    /// Secrets that are made anew, whatever the hosts keep.
+    pub renew: BTreeSet<String>,
     /// What the site was read from, the app's release with it.
     pub whole: SavedSite,
 }
@@ -108,7 +110,7 @@ impl Work {
             screen.problem("foobar::local", &why, "set XDG_RUNTIME_DIR to a directory of your own");
             Exit::Failed
         })?;
-        Ok(Self { site, hosts, limit, ssh, whole })
+        Ok(Self { site, hosts, limit, ssh, whole, renew: BTreeSet::new() })
     }
 
     /// Asks every host what it is, one exec each, and makes the plan.
@@ -120,7 +122,7 @@ impl Work {
             errors.first().map_or(Exit::Failed, |e| e.kind.into())
         })?;
         let mut mint = SystemMint;
-        let secrets = settle::settle(&desired.secrets, &seen, &mut mint).map_err(|why| {
+        let secrets = settle::settle(&desired.secrets, &seen, &self.renew, &mut mint).map_err(|why| {
             screen.problem("foobar::secret", &why, "this is a fault in foobar; please report it");
             Exit::Failed
         })?;

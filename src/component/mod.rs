@@ -8,6 +8,7 @@ pub mod http;
 pub mod mysql;
 pub mod names;
 pub mod nginx;
+pub mod origin;
 pub mod site;
 pub mod spec;
 pub mod tls;
@@ -28,6 +29,7 @@ use crate::{
     resource::{Key, Resource, Wanted},
 };
 use ipnet::IpNet;
+use origin::Origin;
 use serde::Serialize;
 use site::Site;
 use std::{net::IpAddr, sync::Arc};
@@ -239,6 +241,16 @@ pub trait Component: Send + Sync {
 
     /// What proves it live.
     fn checks(&self, site: &Site) -> Vec<Check>;
+
+    /// How the files that it renders for a host are made.
+    fn origins(&self, _site: &Site, _host: &HostName) -> Result<Vec<Origin>, TemplateError> {
+        Ok(Vec::new())
+    }
+
+    /// Where a secret of its own comes from; nothing where it is not its own.
+    fn secret_origin(&self, _site: &Site, _name: &str) -> Vec<origin::Source> {
+        Vec::new()
+    }
 }
 
 /// The components that a site asks for, in the order that their resources are wanted on a host. The firewall comes first:

@@ -1,6 +1,6 @@
 //! Names that several components use: secrets, accounts, paths on the hosts. Nothing is decided here.
 
-use crate::resource::ResourceId;
+use crate::resource::{ResourceId, db_password};
 
 /// The authority that signs for the stack's own servers (the database).
 pub const STACK_CA: &str = "stack-ca";
@@ -54,6 +54,11 @@ pub const GENERATION: &str = "/.foobar/generation";
 /// The accounts and databases on the primary.
 pub fn database_objects() -> ResourceId {
     ResourceId::new("database", "objects")
+}
+
+/// Passwords that have come to a replica.
+pub fn new_passwords() -> ResourceId {
+    db_password::Arrived::key()
 }
 
 /// Where a replica replicates from.

@@ -318,3 +318,73 @@ fn systemd_accepts_the_unit_of_the_app() {
     let said = run(&analyze, &["verify", "--man=no", &path]);
     assert!(!said.contains("foobar-app.service:"), "{said}");
 }
+
+/// Every site that the tests know, and what was rendered for it.
+fn every_origin() -> Vec<(Site, HostName, origin::Origin)> {
+    let mut all_of_them = Vec::new();
+    for topology in every_topology().into_iter().chain([without_replicas()]) {
+        let hosts: Vec<HostName> = topology.hosts.iter().map(|h| h.name.clone()).collect();
+        for host in hosts {
+            let site = testing::site(topology.clone());
+            let origins = origin::all(&all(&site), &site, &host).unwrap();
+            for origin in origins {
+                all_of_them.push((testing::site(topology.clone()), host.clone(), origin));
+            }
+        }
+    }
+    all_of_them
+}
+
+/// A database alone, with secrets of every kind beside it.
+fn without_replicas() -> Topology {
+    let mut t = testing::topology();
+    let mysql = t.mysql.as_mut().unwrap();
+    (mysql.replicas, mysql.semi_sync, mysql.max_connections) = (vec![], false, 20_000);
+    let app = t.app.as_mut().unwrap();
+    app.secrets.insert("API_KEY".parse().unwrap(), SecretSource::Env("API".into()));
+    t
+}
+
+#[test]
+fn every_variable_of_every_template_has_an_origin_and_every_origin_a_variable() {
+    let mut seen = BTreeMap::<&str, usize>::new();
+    for (site, host, origin) in every_origin() {
+        *seen.entry(origin.template).or_default() += 1;
+        let in_context: Vec<&String> = origin.context.as_object().unwrap().keys().collect();
+        let in_table: Vec<&str> = origin.variables.iter().map(|(name, _)| *name).collect();
+        for variable in &in_context {
+            assert!(in_table.contains(&variable.as_str()), "{}: {variable} has no origin", origin.template);
+            for item in [None, Some(0), Some(1_000)] {
+                let at = origin::At { site: &site, host: &host, item, field: None, decides: false };
+                assert!(!origin.sources(variable, &at).is_empty(), "{}: {variable}", origin.template);
+            }
+        }
+        for name in in_table {
+            assert!(in_context.iter().any(|v| *v == name), "{}: {name} is no variable of its", origin.template);
+        }
+    }
+    let embedded: Vec<&str> = crate::base::template::EMBEDDED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(seen.keys().copied().collect::<Vec<_>>(), embedded, "every template is some file's");
+}
+
+#[test]
+fn every_template_can_be_traced_line_by_line() {
+    for (site, host, origin) in every_origin() {
+        let traced = crate::base::trace::trace(&site.templates, origin.template, &origin.context).unwrap();
+        let lines = traced.lines.unwrap_or_else(|| panic!("{} for {host} cannot be traced", origin.template));
+        assert_eq!(lines.len(), traced.text.lines().count());
+        assert!(lines.iter().all(|l| !l.template.is_empty()), "{}", origin.template);
+        let (source, _) = site.templates.source(origin.template).unwrap();
+        let source: Vec<&str> = source.lines().collect();
+        for (text, line) in traced.text.lines().zip(&lines) {
+            // A line that is copied is the very line of the template.
+            if line.printed.is_empty() && line.template.len() == 1 && !source[line.template[0] - 1].contains("{%") {
+                assert_eq!(source[line.template[0] - 1], text, "{}", origin.template);
+            }
+            for used in line.printed.iter().chain(&line.within).flat_map(|p| &p.uses) {
+                let is_known = origin.context.as_object().unwrap().contains_key(&used.variable);
+                assert!(is_known, "{}: {} is no variable", origin.template, used.variable);
+            }
+        }
+    }
+}

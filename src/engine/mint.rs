@@ -98,7 +98,7 @@ mod tests {
         resource::{Observation, stored::STORED},
     };
     use base64::Engine as _;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     /// A mint whose clock stands elsewhere.
     struct At(SystemMint, i64);
@@ -142,6 +142,10 @@ mod tests {
         BTreeMap::from([(host("a"), Observation::default()), (host("b"), observation)])
     }
 
+    fn none() -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+
     fn value(secrets: &Secrets, name: &str) -> String {
         secrets.get(name).unwrap().expose().to_owned()
     }
@@ -150,34 +154,47 @@ mod tests {
     fn what_the_hosts_keep_is_kept_and_only_what_no_longer_serves_is_made_anew() {
         let names = ["www.example.com", "10.0.0.1"];
         let mut mint = At(SystemMint, 0);
-        let first = settle(&specs(&names), &BTreeMap::new(), &mut mint).unwrap();
+        let first = settle(&specs(&names), &BTreeMap::new(), &none(), &mut mint).unwrap();
         assert_eq!(value(&first, "pw").len(), 32);
         assert_eq!(value(&first, "given"), "mine");
 
-        let same = settle(&specs(&names), &kept(&first), &mut mint).unwrap();
+        let same = settle(&specs(&names), &kept(&first), &none(), &mut mint).unwrap();
         for (name, secret) in first.iter() {
             assert_eq!(same.get(name), Some(secret), "{name}");
         }
-        let renamed = settle(&specs(&["www.example.com"]), &kept(&first), &mut mint).unwrap();
+        let renamed = settle(&specs(&["www.example.com"]), &kept(&first), &none(), &mut mint).unwrap();
         assert_ne!(value(&renamed, "leaf.crt"), value(&first, "leaf.crt"));
         assert_eq!(value(&renamed, "ca.crt"), value(&first, "ca.crt"));
 
-        let later = settle(&specs(&names), &kept(&first), &mut At(SystemMint, 61 * 86_400)).unwrap();
+        let later = settle(&specs(&names), &kept(&first), &none(), &mut At(SystemMint, 61 * 86_400)).unwrap();
         assert_ne!(value(&later, "leaf.crt"), value(&first, "leaf.crt"), "it has less than 30 days left");
         assert_eq!(value(&later, "ca.crt"), value(&first, "ca.crt"));
 
         let mut other = first.clone();
-        let another = settle(&specs(&names), &BTreeMap::new(), &mut mint).unwrap();
+        let another = settle(&specs(&names), &BTreeMap::new(), &none(), &mut mint).unwrap();
         other.insert("ca.crt", another.get("ca.crt").unwrap().clone());
         other.insert("ca.key", another.get("ca.key").unwrap().clone());
-        let moved = settle(&specs(&names), &kept(&other), &mut mint).unwrap();
+        let moved = settle(&specs(&names), &kept(&other), &none(), &mut mint).unwrap();
         assert_ne!(value(&moved, "leaf.crt"), value(&first, "leaf.crt"), "another authority signs it");
     }
 
     #[test]
+    fn what_is_renewed_is_made_anew_and_nothing_else() {
+        let names = ["www.example.com"];
+        let first = settle(&specs(&names), &BTreeMap::new(), &none(), &mut SystemMint).unwrap();
+        let renew = BTreeSet::from(["pw".to_owned(), "leaf".to_owned(), "given".to_owned(), "ca".to_owned()]);
+        let second = settle(&specs(&names), &kept(&first), &renew, &mut SystemMint).unwrap();
+        for (name, same) in [("pw", false), ("leaf.crt", false), ("leaf.key", false), ("given", true), ("ca.crt", true)]
+        {
+            assert_eq!(second.get(name) == first.get(name), same, "{name}");
+        }
+        assert!(second.is_made("pw") && second.is_made("leaf.key") && !second.is_made("ca.key"));
+    }
+
+    #[test]
     fn a_broken_certificate_is_replaced_and_never_a_panic() {
-        let mut broken = settle(&specs(&["a.example.com"]), &BTreeMap::new(), &mut SystemMint).unwrap();
+        let mut broken = settle(&specs(&["a.example.com"]), &BTreeMap::new(), &none(), &mut SystemMint).unwrap();
         broken.insert("leaf.crt", Secret::new("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
-        assert!(settle(&specs(&["a.example.com"]), &kept(&broken), &mut SystemMint).is_ok());
+        assert!(settle(&specs(&["a.example.com"]), &kept(&broken), &none(), &mut SystemMint).is_ok());
     }
 }

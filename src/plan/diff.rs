@@ -49,6 +49,7 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     let mut changing = BTreeMap::new();
     let mut steps: Vec<Step> = Vec::new();
     let mut left_out = Vec::new();
+    let mut left: BTreeSet<Key> = BTreeSet::new();
     let mut step_of: BTreeMap<Key, StepId> = BTreeMap::new();
     for wanted in &basis.desired.wanted {
         let key = Key::new(&wanted.host, wanted.resource.id());
@@ -69,7 +70,9 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
                 continue;
             }
         };
-        if !basis.limit.contains(&wanted.host) {
+        let is_early = wanted.resource.is_last() && wanted.after.iter().any(|key| left.contains(key));
+        if is_early || !basis.limit.contains(&wanted.host) {
+            left.insert(key);
             left_out.push(format!("{}: {}", wanted.host, change.summary));
             continue;
         }

@@ -3,7 +3,9 @@
 
 pub mod desired;
 pub mod diff;
+pub mod explain;
 pub mod observe;
+pub mod rendered;
 pub mod rollout;
 pub mod saved;
 pub mod seal;

@@ -10,7 +10,10 @@ use crate::{
     plan::desired::FINGERPRINT_KEY,
     resource::{Observation, stored::Stored},
 };
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// Seconds before its end at which a certificate is made anew: 30 days, so that a site that is looked at once a month
@@ -38,10 +41,11 @@ pub trait Mint {
     fn leaf(&mut self, by: &Pair, names: &[String], days: u32) -> Result<Pair, String>;
 }
 
-/// Settles every secret; `Err` says which could not be made, and why.
+/// Settles every secret; those of `renew` are made anew whatever the hosts keep. `Err` says which could not be made, and why.
 pub fn settle(
     specs: &[SecretSpec],
     seen: &BTreeMap<HostName, Observation>,
+    renew: &BTreeSet<String>,
     mint: &mut dyn Mint,
 ) -> Result<Secrets, String> {
     let mut secrets = Secrets::default();
@@ -58,7 +62,7 @@ pub fn settle(
     for spec in specs {
         match &spec.source {
             Source::Given(value) => secrets.insert(&spec.name, value.clone()),
-            Source::Password => match kept(spec, &spec.name) {
+            Source::Password => match kept(spec, &spec.name).filter(|_| !renew.contains(&spec.name)) {
                 Some(value) => secrets.insert(&spec.name, value),
                 None => {
                     secrets.insert_made(&spec.name, mint.password());
@@ -83,7 +87,8 @@ pub fn settle(
     for spec in specs {
         let Source::Leaf { by, names, days } = &spec.source else { continue };
         let authority = authorities.get(by).ok_or_else(|| format!("{}: there is no authority {by}", spec.name))?;
-        let usable = kept_pair(spec).filter(|p| is_good(&p.cert, Some(&authority.cert), names, mint.now()));
+        let good = |p: &Pair| is_good(&p.cert, Some(&authority.cert), names, mint.now());
+        let usable = kept_pair(spec).filter(|p| !renew.contains(&spec.name) && good(p));
         let is_made = usable.is_none();
         let pair = match usable {
             Some(pair) => pair,

@@ -10,7 +10,7 @@ use crate::{
         Plan, StepId,
         seal::{Moved, Sealed},
     },
-    resource::{Action, Capacity, FileDiff, Impact, ResourceId},
+    resource::{Action, Capacity, FileDiff, Impact, ResourceId, drift::Drift},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,6 +18,9 @@ use std::io::Write;
 
 /// The version of everything here. It is raised when a field goes or changes its meaning, not when one is added.
 pub const SCHEMA: u32 = 1;
+
+/// The published JSON Schema (2020-12) of everything here.
+pub const SCHEMA_TEXT: &str = include_str!("schema.json");
 
 #[derive(Serialize)]
 struct PlanDocument<'a> {
@@ -42,6 +45,7 @@ struct StepDocument<'a> {
     felt: Impact,
     #[serde(skip_serializing_if = "Option::is_none")]
     leaves: Option<Capacity>,
+    drift: Option<Drift>,
     diffs: &'a [FileDiff],
     after: &'a [StepId],
 }
@@ -59,6 +63,7 @@ impl<'a> PlanDocument<'a> {
             impact: s.change.impact,
             felt: s.change.felt(),
             leaves: s.change.leaves,
+            drift: s.change.drift,
             diffs: &s.change.diffs,
             after: &s.after,
         });
@@ -101,6 +106,12 @@ pub fn stale(moved: &[Moved]) -> String {
     let mut line = event("stale");
     merge(&mut line, json!({ "moved": moved }));
     format!("{}\n", escaped(line.to_string()))
+}
+
+/// What can be rotated, for `rotate --json`: name and kind of each.
+pub fn secrets(known: &[(&str, &str)]) -> String {
+    let known: Vec<Value> = known.iter().map(|(name, kind)| json!({ "name": name, "kind": kind })).collect();
+    pretty(&json!({ "schema": SCHEMA, "command": "rotate", "secrets": known }))
 }
 
 /// A verification as one document, for `verify --json`.
@@ -204,7 +215,8 @@ fn event_value(happened: &Event) -> Value {
     line
 }
 
-fn pretty(document: &impl Serialize) -> String {
+/// Any other document; it brings its own `schema` and `command`.
+pub(super) fn pretty(document: &impl Serialize) -> String {
     // These types have string keys and no fallible Serialize, so there is nothing that could fail.
     escaped(serde_json::to_string_pretty(document).unwrap_or_default()) + "\n"
 }

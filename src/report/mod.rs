@@ -5,6 +5,7 @@
 pub mod board;
 pub mod checks;
 pub mod diff;
+pub mod explain;
 pub mod json;
 pub mod lines;
 pub mod live;
@@ -14,10 +15,13 @@ pub mod outcome;
 pub mod plan;
 pub mod problem;
 pub mod record;
+pub mod render;
 mod show;
 pub mod style;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod why_tests;
 
 use crate::{
     event::{Event, Reporter},

@@ -88,7 +88,7 @@ pub fn fold<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<Fold<'a>> {
 
 fn same(one: &Step, other: &Step) -> bool {
     let (a, b) = (&one.change, &other.change);
-    let key = |c: &Change| (c.action, c.impact, c.is_drained, c.leaves);
+    let key = |c: &Change| (c.action, c.impact, c.drift, c.is_drained, c.leaves);
     key(a) == key(b) && (&a.summary, &a.details, &a.diffs) == (&b.summary, &b.details, &b.diffs)
 }
 
@@ -182,7 +182,7 @@ fn painted(impact: Impact, word: &str, palette: Palette) -> String {
     }
 }
 
-/// `  ~ configure nginx       web-01, web-02  (reload)`, with the hosts in one column down the page.
+/// `  ~ configure nginx       web-01, web-02  (edited by hand; reload)`, with the hosts in one column down the page.
 fn heading(fold: &Fold<'_>, all: &[Fold<'_>], view: &View) -> Vec<String> {
     const INDENT: usize = 4;
     let length = |f: &Fold<'_>| harmless(&f.step.change.summary).chars().count();
@@ -193,13 +193,16 @@ fn heading(fold: &Fold<'_>, all: &[Fold<'_>], view: &View) -> Vec<String> {
     let names = hosts(fold.hosts.iter().copied());
     let many = if names.len() < fold.hosts.len() { format!(" ({} hosts)", fold.hosts.len()) } else { String::new() };
     let place = names.join(", ") + &many;
-    let word = said(change);
-    let felt =
-        word.as_ref().map_or(String::new(), |word| format!("  ({})", painted(change.felt(), word, view.palette)));
+    let felt = said(change);
+    let plain: Vec<String> = change.drift.map(|d| d.to_string()).into_iter().chain(felt.clone()).collect();
+    let drift = change.drift.map(|d| view.palette.paint(Tone::Change, &d.to_string()));
+    let felt = felt.map(|word| painted(change.felt(), &word, view.palette));
+    let shown: Vec<String> = drift.into_iter().chain(felt).collect();
+    let felt = if shown.is_empty() { String::new() } else { format!("  ({})", shown.join("; ")) };
     let (tone, sign) = sign(change.action);
     let sign = view.palette.paint(tone, &format!("{sign:>3}"));
     let head = format!("{sign} {}", view.palette.paint(Tone::Bold, &summary));
-    let felt_width = word.map_or(0, |word| word.len() + 4);
+    let felt_width = if plain.is_empty() { 0 } else { plain.join("; ").len() + 4 };
     let width = INDENT + length(fold).max(column) + 2 + place.chars().count() + felt_width;
     if width <= view.width {
         return vec![format!("{head}{pad}  {}{felt}", view.palette.paint(Tone::Place, &place))];

@@ -17,7 +17,7 @@ use crate::{
     component::Verdict,
     event::{Event, Reporter},
     plan::{Plan, Step},
-    resource::{Action, Change, FileDiff, Impact, Refusal, ResourceId},
+    resource::{Action, Change, FileDiff, Impact, Refusal, ResourceId, drift::Drift},
     transport::{TransportError, TransportErrorKind},
 };
 use std::time::Duration;
@@ -97,6 +97,7 @@ pub(super) fn everything() -> Plan {
             ("service", "nginx"),
             change(Action::Update, "reload nginx")
                 .detail("the running configuration is older than its file")
+                .drift(Drift::Outdated)
                 .impact(Impact::Reload),
         )
         .step(
@@ -347,4 +348,21 @@ fn what_keeps_a_command_from_going_on() {
     let palette = Palette::new(false);
     insta::assert_snapshot!("unreachable", problem::all(&transport, 100, palette));
     insta::assert_snapshot!("refused", problem::all(&refusals, 100, palette));
+}
+
+#[test]
+fn what_was_changed_by_hand_on_one_host_is_not_folded_with_what_the_topology_says_to_another() {
+    let step = || change(Action::Update, "change nginx configuration").impact(Impact::Reload);
+    let plan = Draft::new(&["web-01", "web-02", "web-03"])
+        .step(&["web-01", "web-03"], ("files", "nginx"), step())
+        .step(&["web-02"], ("files", "nginx"), step().drift(Drift::Edited));
+    let text = show::text(&plan.0, &view(DiffStyle::Short));
+    let lines: Vec<&str> = text.lines().filter(|l| l.contains('~')).collect();
+    assert_eq!(
+        lines,
+        [
+            "  ~ change nginx configuration  web-01, web-03  (reload)",
+            "  ~ change nginx configuration  web-02  (edited by hand; reload)"
+        ]
+    );
 }

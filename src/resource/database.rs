@@ -3,8 +3,8 @@
 //! that changes nothing would leave a transaction of its own.
 
 use super::{
-    Action, Change, Probe, Refusal, Resource, ResourceId, Seen,
-    dialect::{Dialect, RECORDS, Server, identifier, literal},
+    Action, Change, Drift, Probe, Refusal, Resource, ResourceId, Seen, db_second,
+    dialect::{Dialect, RECORDS, Server, account, identifier, literal},
 };
 use crate::base::{digest, script::Script, secret::Secret};
 use std::collections::BTreeSet;
@@ -24,11 +24,13 @@ pub struct Login {
     pub on: Option<String>,
     /// What it may do, as `information_schema` spells it.
     pub privileges: Vec<&'static str>,
+    /// Whether it is made locked, and opened only while it is of use ([`super::db_copier::Copier`]).
+    pub locked: bool,
 }
 
 impl Login {
     fn account(&self) -> String {
-        format!("{}@'%'", literal(&self.name))
+        account(&self.name)
     }
 
     /// Where its privileges lie. In a grant, `_` is a wildcard.
@@ -38,7 +40,7 @@ impl Login {
 }
 
 /// What a server that is written to shall hold.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Database {
     /// Which server.
     pub dialect: Dialect,
@@ -62,8 +64,54 @@ pub(super) fn settled<'a>(seen: &Seen<'a>, name: &str) -> Result<&'a Secret, Ref
     })
 }
 
+/// SHA-256 of nothing: what the probe says of an account without a password.
+const NO_PASSWORD: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// How an account stands against what it shall be.
+struct Standing<'a> {
+    /// Its row: name, TLS, digest of what the server keeps of its password.
+    row: Option<&'a [String]>,
+    /// The digest that its password would be recorded with.
+    digest: String,
+    /// Whether its password is the one that foobar set.
+    is_known: bool,
+}
+
+impl Standing<'_> {
+    fn field(&self, at: usize) -> &str {
+        self.row.and_then(|r| r.get(at)).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Whether it has a password that its clients may go on with while they get the new one.
+    fn is_replaced(&self) -> bool {
+        !self.is_known && !["", NO_PASSWORD].contains(&self.field(2))
+    }
+}
+
 impl Database {
-    fn password(&self, login: &Login, secret: &Secret) -> String {
+    fn standing<'a>(login: &Login, server: &Server<'a>, seen: &Seen<'_>) -> Result<Standing<'a>, Refusal> {
+        let digest = recorded(seen, settled(seen, &login.secret)?);
+        let row = server.rows("account").iter().find(|r| r.first() == Some(&login.name)).map(Vec::as_slice);
+        let mut standing = Standing { row, digest, is_known: false };
+        let record = server.record(&login.name).unwrap_or_default();
+        standing.is_known = row.is_some()
+            && record.first() == Some(&standing.digest)
+            && record.get(1).is_some_and(|s| s == standing.field(2));
+        Ok(standing)
+    }
+
+    /// Accounts whose password this plan replaces while the former one still opens them.
+    pub fn replaced(&self, seen: &Seen<'_>) -> Vec<String> {
+        let server = Server::new(self.dialect, seen.here);
+        let replaced = |login: &&Login| Self::standing(login, &server, seen).is_ok_and(|s| s.is_replaced());
+        self.logins.iter().filter(replaced).map(|l| l.name.clone()).collect()
+    }
+
+    fn password(&self, login: &Login, secret: &Secret, standing: &Standing<'_>, server: &Server<'_>) -> String {
+        if standing.is_replaced() {
+            let keep = !server.has_second(&login.name);
+            return db_second::change(self.dialect, &login.name, &literal(secret.expose()), keep);
+        }
         let (account, value) = (login.account(), literal(secret.expose()));
         match self.dialect {
             // MariaDB would write the password itself into its binary log; of this, it writes the hash.
@@ -129,6 +177,8 @@ impl Resource for Database {
         }
         let (mut sql, mut details, mut record) = (String::new(), Vec::new(), Script::new());
         let has: BTreeSet<&str> = server.schemas().collect();
+        // Of a change that makes something, or sets another password, the topology is the cause.
+        let mut by_hand = self.schemas.iter().all(|s| has.contains(s.as_str()));
         for schema in self.schemas.iter().filter(|s| !has.contains(s.as_str())) {
             sql.push_str(&format!("CREATE DATABASE IF NOT EXISTS {} CHARACTER SET utf8mb4;\n", identifier(schema)));
             details.push(format!("schema {schema}"));
@@ -141,21 +191,18 @@ impl Resource for Database {
         }
         for login in &self.logins {
             let secret = settled(seen, &login.secret)?;
-            let digest = recorded(seen, secret);
-            let row = server.rows("account").iter().find(|r| r.first() == Some(&login.name));
-            let ssl = row.and_then(|r| r.get(1)).is_some_and(|s| s == "ANY");
-            let stored = row.and_then(|r| r.get(2)).map(String::as_str).unwrap_or_default();
-            let known = server
-                .record(&login.name)
-                .is_some_and(|r| r.first() == Some(&digest) && r.get(1).is_some_and(|s| s == stored));
-            if row.is_none() || !ssl || !known {
+            let standing = Self::standing(login, &server, seen)?;
+            let (row, digest, ssl) = (standing.row, &standing.digest, standing.field(1) == "ANY");
+            if row.is_none() || !ssl || !standing.is_known {
                 let name = &login.name;
+                by_hand &= row.is_some() && server.record(name).is_some_and(|r| r.first() == Some(digest));
                 details.push(match row {
                     None => format!("account {name}"),
                     Some(_) if !ssl => format!("{name}: require TLS"),
+                    Some(_) if seen.secrets.is_made(&login.secret) => format!("{name}: another password"),
                     Some(_) => format!("{name}: set the password again (it is not the one foobar set)"),
                 });
-                sql.push_str(&self.password(login, secret));
+                sql.push_str(&self.password(login, secret, &standing, &server));
                 let ask = format!(
                     "SELECT SHA2(authentication_string,256) FROM mysql.user WHERE user={} AND host='%'",
                     literal(name)
@@ -163,6 +210,12 @@ impl Resource for Database {
                 record = record
                     .line(format!("stored=$({} -e {})", self.dialect.client(), crate::base::script::quote(&ask)))
                     .line(format!("printf '{digest} %s\\n' \"$stored\" >{RECORDS}/{name}.new && mv -f {RECORDS}/{name}.new {RECORDS}/{name}"));
+            }
+            if login.locked && row.is_none() {
+                sql.push_str(&format!("ALTER USER {} ACCOUNT LOCK;\n", login.account()));
+            } else if !login.locked && server.is_locked(&login.name) {
+                sql.push_str(&format!("ALTER USER {} ACCOUNT UNLOCK;\n", login.account()));
+                details.push(format!("{}: unlock", login.name));
             }
             let (statements, lines) = self.privileges(login, &server);
             sql.push_str(&statements);
@@ -178,6 +231,6 @@ impl Resource for Database {
             Script::new().line(format!("mkdir -p -m 700 {RECORDS}")).then(&self.dialect.run(&sql)).then(&record);
         let mut change = Change::new(action, summary, script);
         change.details = details;
-        Ok(Some(change))
+        Ok(Some(change.drift(by_hand.then_some(Drift::Account))))
     }
 }

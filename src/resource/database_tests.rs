@@ -2,6 +2,7 @@
 
 use super::{
     database::{CANARY, Database, Login, recorded},
+    db_copier::Copier,
     db_directory::DataDirectory,
     db_role::{Acknowledged, Writable},
     dialect::{DATABASE, Dialect, Server},
@@ -109,6 +110,7 @@ impl Pair {
             secret: "pw".into(),
             on: on.map(str::to_owned),
             privileges: p.to_vec(),
+            locked: false,
         };
         let objects = Database {
             dialect: self.dialect,
@@ -175,6 +177,23 @@ fn a_primary_restarted_by_hand_is_opened_again() {
             "wait for a replica with each write: ",
         ],
     );
+}
+
+#[test]
+fn a_closed_primary_was_restarted_or_told_so_or_is_a_new_one() {
+    let role =
+        |pair: &Pair| Writable { dialect: pair.dialect, unit: "db.service".into(), writable: true, others: vec![] };
+    for (unit, record, want) in [
+        ("RUN\t1000\tRUN", "", Some(Drift::Variable)),
+        ("RUN\t1000\tBEFORE", "", Some(Drift::Restarted)),
+        ("RUN\t1000\t-", "", None),
+        ("RUN\t1000\tRUN", "record\tsource\tx\t\n", None),
+    ] {
+        let mut pair = Pair::new(0, |_, t| set(t, "read_only", "ON") + record);
+        let line = format!("db.service\tloaded\tactive\tenabled\t{unit}\tx\ty");
+        pair.all.get_mut(&name(0)).unwrap().add(service::UNITS.name, &line);
+        assert_eq!(pair.on(0, |seen| role(&pair).diff(seen)).unwrap().unwrap().drift, want, "{unit} {record}");
+    }
 }
 
 #[test]
@@ -336,6 +355,50 @@ fn an_empty_data_directory_is_made_anew_and_filled_again() {
 }
 
 #[test]
+fn the_account_for_copies_is_open_only_around_a_copy() {
+    let seen = |n: usize, t: String, copy: bool, open: bool| match (n, copy) {
+        (0, _) => t + "account\tfoobar_seed\tANY\tx\n" + if open { "" } else { "locked\tfoobar_seed\n" },
+        (_, true) => "state\trunning\nread_only\tON\nsuper_read_only\tON\n".into(),
+        _ => t,
+    };
+    for at in 0..2 {
+        for (copy, open, want) in [
+            (false, false, [false, false]),
+            (true, false, [true, true]),
+            // An earlier run was cut off.
+            (false, true, [false, true]),
+            (true, true, [false, true]),
+        ] {
+            let mut pair = Pair::new(at, |n, t| seen(n, t, copy, open));
+            let mut plan = |open| {
+                let replicas = vec![(name(1), pair.replication())];
+                let copier = Copier { dialect: pair.dialect, account: "foobar_seed", replicas, open };
+                let change = pair.on(0, |seen| copier.diff(seen)).unwrap();
+                pair.changing.extend(change.as_ref().map(|c| (Key::new(&name(0), copier.id()), c.impact)));
+                change.is_some()
+            };
+            assert_eq!([plan(true), plan(false)], want, "copy {copy}, open {open}");
+        }
+    }
+}
+
+#[test]
+fn tables_that_no_snapshot_holds_are_seen_before_a_copy() {
+    let fresh = |n: usize, t: String| match n {
+        1 => "state\trunning\nread_only\tON\nsuper_read_only\tON\n".to_owned(),
+        _ => t + "uncopied\tfoo_bar\told\tMyISAM\n",
+    };
+    let plan = |at: usize| Pair::new(at, fresh).plan();
+    assert_eq!(
+        plan(0),
+        [
+            "copy the data of db-01 and replicate from it: writes wait while these tables are copied: foo_bar.old (MyISAM)"
+        ]
+    );
+    assert_eq!(plan(1), ["refused: MySQL would copy these tables of db-01 without their rows: foo_bar.old (MyISAM)"]);
+}
+
+#[test]
 fn two_servers_with_one_identity_are_refused() {
     let uuid = |t: &str| t.lines().find_map(|l| l.strip_prefix("server_uuid\t").map(str::to_owned)).unwrap();
     let copied = uuid(RECORDED[1].1);
@@ -352,4 +415,78 @@ fn errant_transactions_are_refused() {
     };
     refused(0, "gtid_binlog_state", "0-172853024-999999", "0-172853024-999999");
     refused(1, "gtid_executed", &format!("{x}:1-3"), &format!("{x}:1-3"));
+}
+
+#[test]
+fn a_password_that_changes_leaves_the_former_one_in_force_until_its_users_have_the_new_one() {
+    use super::db_password::{Arrived, Retired};
+    let login = |(n, on, p): &(&str, Option<&str>, &[&'static str])| Login {
+        name: (*n).into(),
+        secret: "pw".into(),
+        on: on.map(str::to_owned),
+        privileges: p.to_vec(),
+        locked: false,
+    };
+    for (at, (dialect, ..)) in RECORDED.iter().enumerate() {
+        let objects = Database {
+            dialect: *dialect,
+            schemas: vec!["foo_bar".into(), CANARY.into()],
+            logins: LOGINS.iter().map(login).collect(),
+        };
+        let steps = |pair: &Pair| {
+            let all: [(usize, Box<dyn Resource>); 3] = [
+                (0, Box::new(objects.clone())),
+                (1, Box::new(Arrived { primary: name(0), objects: objects.clone() })),
+                (0, Box::new(Retired { objects: objects.clone() })),
+            ];
+            let changes = all.iter().map(|(n, r)| pair.on(*n, |seen| r.diff(seen).unwrap()));
+            changes.map(|c| c.map(|c| (c.summary, payload(&c.script)))).collect::<Vec<_>>()
+        };
+        assert!(steps(&Pair::new(at, |_, t| t)).iter().all(Option::is_none), "{dialect:?}: nothing changes");
+
+        // Another password in this run.
+        let mut pair = Pair::new(at, |_, t| t);
+        pair.secrets.insert_made("pw", Secret::new("it's new"));
+        let all = steps(&pair);
+        let (sql, wait, discard) = (&all[0], &all[1], &all[2]);
+        let kept = if at == 0 { "OR mysql_native_password USING" } else { "RETAIN CURRENT PASSWORD" };
+        let sql = &sql.as_ref().unwrap().1;
+        assert_eq!(sql.matches(kept).count(), 3, "{dialect:?}: {sql}");
+        assert!(sql.contains("'it''s new'"), "{sql}");
+        assert_eq!(wait.as_ref().unwrap().0, "wait for the new password of app_rw, app_ro, foobar_repl");
+        assert_eq!(discard.as_ref().unwrap().0, "discard the former password of app_ro, app_rw, foobar_repl");
+
+        // Cut off behind the change: the one that all clients still have is not pushed out by a second change.
+        let cut = |n: usize, t: String| if n == 0 { t + "second\tapp_rw\n" } else { t };
+        let mut pair = Pair::new(at, cut);
+        pair.secrets.insert("pw", Secret::new("it's new"));
+        let sql = steps(&pair)[0].as_ref().unwrap().1.clone();
+        let of_account = |name: &str| sql.lines().filter(|l| l.contains(name)).collect::<String>();
+        let (had, has_not) = (of_account("app_rw"), of_account("app_ro"));
+        let fresh = if at == 0 { "JSON_VALUE(priv,'$.authentication_string')" } else { kept };
+        assert!(!had.contains(fresh) && has_not.contains(fresh), "{dialect:?}: {sql}");
+        // Cut off before the last step: that alone is left.
+        let all = steps(&Pair::new(at, cut));
+        assert!(all[0].is_none() && all[1].is_none());
+        assert_eq!(all[2].as_ref().unwrap().0, "discard the former password of app_rw");
+
+        // An account without a password has none to keep.
+        let none = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let pair = Pair::new(at, |_, t| set(t, "account\tapp_ro", &format!("ANY\t{none}")) + "record\tapp_ro\tx\ty\n");
+        let all = steps(&pair);
+        assert!(!all[0].as_ref().is_some_and(|c| c.1.contains(kept)), "{dialect:?}: {all:?}");
+    }
+}
+
+/// What a script feeds to its client, decoded.
+fn payload(script: &crate::base::script::Script) -> String {
+    use base64::Engine as _;
+    let encoded: String = script
+        .text()
+        .lines()
+        .skip_while(|l| !l.starts_with("base64 -d"))
+        .skip(1)
+        .take_while(|l| *l != "END-OF-PAYLOAD")
+        .collect();
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded).unwrap()).unwrap()
 }

@@ -2,15 +2,30 @@
 //! for a replica. Its files never say so, so that no restart ever makes a second writer.
 
 use super::{
-    Action, Change, Key, Probe, Refusal, Resource, ResourceId, Seen,
-    dialect::{Dialect, Server},
-    service::Service,
+    Action, Change, Drift, Key, Probe, Refusal, Resource, ResourceId, Seen,
+    dialect::{Dialect, RECORDS, Server},
+    service::{Service, UNITS},
 };
 use crate::base::name::HostName;
 
 /// Whether this plan leaves nothing of what the server holds at run time.
 fn is_lost(server: &Server<'_>, unit: &str, seen: &Seen<'_>) -> bool {
     !server.is_running() || seen.is_restarting(&Service::key(unit))
+}
+
+/// Why a primary is not what it was told at run time: it was told otherwise, or somebody else has started it since. None
+/// where foobar has not started it yet, or told it last to follow another one.
+fn drift(server: &Server<'_>, unit: &str, seen: &Seen<'_>) -> Option<Drift> {
+    if server.record("source").is_some() {
+        return None;
+    }
+    let fields = seen.here.get(&UNITS, unit)?;
+    let (runs, recorded) = (fields.get(3)?, fields.get(5)?);
+    match recorded.as_str() {
+        "-" => None,
+        recorded if recorded == runs => Some(Drift::Variable),
+        _ => Some(Drift::Restarted),
+    }
 }
 
 const LET_IN: &str = "SET GLOBAL offline_mode=OFF;\n";
@@ -42,7 +57,7 @@ impl Resource for Writable {
     }
 
     fn probes(&self) -> Vec<Probe> {
-        vec![self.dialect.probe()]
+        vec![self.dialect.probe(), Probe::new(&UNITS, [self.unit.clone()])]
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
@@ -79,7 +94,7 @@ impl Resource for Writable {
             if shut {
                 sql.push_str(LET_IN);
             }
-            let mut change = Change::new(Action::Update, summary, self.dialect.run(&sql));
+            let mut change = Change::new(Action::Update, summary, self.dialect.run(&sql)).drift(Drift::Variable);
             if open {
                 change = change.detail("it takes writes that its primary would never have");
             }
@@ -98,8 +113,11 @@ impl Resource for Writable {
             );
         }
         if !lost && !closed {
-            let open =
-                || Change::new(Action::Update, "let the primary's clients in", self.dialect.run(LET_IN)).detail(SHUT);
+            let open = || {
+                Change::new(Action::Update, "let the primary's clients in", self.dialect.run(LET_IN))
+                    .detail(SHUT)
+                    .drift(Drift::Variable)
+            };
             return Ok(shut.then(open));
         }
         for other in &self.others {
@@ -119,8 +137,13 @@ impl Resource for Writable {
             }
         };
         let action = if server.is_running() { Action::Update } else { Action::Create };
-        let change = Change::new(action, "make the primary writable", self.dialect.run(set));
-        Ok(Some(if lost { change } else { change.detail("it is read-only, as it is after every start") }))
+        // What is on record of its time as a replica counts no more.
+        let script = self.dialect.run(set).line(format!("rm -f {RECORDS}/source"));
+        let change = Change::new(action, "make the primary writable", script);
+        if lost {
+            return Ok(Some(change));
+        }
+        Ok(Some(change.detail("it is read-only, as it is after every start").drift(drift(&server, &self.unit, seen))))
     }
 }
 
@@ -141,7 +164,7 @@ impl Resource for Acknowledged {
     }
 
     fn probes(&self) -> Vec<Probe> {
-        vec![self.dialect.probe()]
+        vec![self.dialect.probe(), Probe::new(&UNITS, [self.unit.clone()])]
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
@@ -169,6 +192,7 @@ impl Resource for Acknowledged {
                 .line("done");
         }
         let action = if server.is_running() { Action::Update } else { Action::Create };
-        Ok(Some(Change::new(action, format!("{word} for a replica with each write"), script)))
+        let drift = drift(&server, &self.unit, seen).filter(|_| !lost && self.on);
+        Ok(Some(Change::new(action, format!("{word} for a replica with each write"), script).drift(drift)))
     }
 }

@@ -26,9 +26,13 @@ pub static DATABASE: Collector = Collector {
     body: r#"
 client=$1 extra= more=--skip-ssl
 if [ "$client" = mariadb ]; then
-  extra="SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, '' AS l, CONCAT(@q,REPLACE(role,@q,CONCAT(@q,@q)),@q), 'NO' FROM mysql.roles_mapping WHERE host='%';"
+  extra="SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, '' AS l, CONCAT(@q,REPLACE(role,@q,CONCAT(@q,@q)),@q), 'NO' FROM mysql.roles_mapping WHERE host='%';
+SELECT 'locked' AS k, user FROM mysql.global_priv WHERE host='%' AND JSON_VALUE(priv,'\$.account_locked');
+SELECT 'second' AS k, user FROM mysql.global_priv WHERE host='%' AND JSON_LENGTH(JSON_QUERY(priv,'\$.auth_or'))>1;"
 else
   more=--loose-commands extra="SELECT 'grant' AS k, CONCAT(QUOTE(to_user),'@',QUOTE(to_host)) AS g, '' AS l, CONCAT(QUOTE(from_user),'@',QUOTE(from_host)), 'NO' FROM mysql.role_edges WHERE to_host='%';
+SELECT 'locked' AS k, user FROM mysql.user WHERE host='%' AND account_locked='Y';
+SELECT 'second' AS k, user FROM mysql.user WHERE host='%' AND JSON_EXTRACT(user_attributes,'\$.additional_password') IS NOT NULL;
 SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
 SELECT 'clone' AS k, state FROM performance_schema.clone_status;"
 fi
@@ -46,9 +50,10 @@ held() {
 }
 command -v "$client" >/dev/null || { printf 'state\tabsent\n'; held; return 0; }
 said=$("$client" --no-defaults -u root --socket=/run/mysqld/mysqld.sock --connect-timeout=5 $more -B 2>&1 <<SQL
-SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','offline_mode','gtid_executed','gtid_binlog_pos','gtid_binlog_state','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled','rpl_semi_sync_slave_enabled','rpl_semi_sync_replica_enabled');
-SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients','Slave_heartbeat_period');
+SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version','server_id','server_uuid','read_only','super_read_only','offline_mode','gtid_executed','gtid_binlog_pos','gtid_binlog_state','gtid_slave_pos','rpl_semi_sync_master_enabled','rpl_semi_sync_source_enabled','rpl_semi_sync_slave_enabled','rpl_semi_sync_replica_enabled','binlog_expire_logs_seconds','binlog_format','character_set_server','expire_logs_days','gtid_strict_mode','innodb_flush_log_at_trx_commit','local_infile','max_connections','replica_net_timeout','require_secure_transport','rpl_semi_sync_master_wait_point','rpl_semi_sync_source_wait_point','slave_net_timeout','sync_binlog');
+SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_clients','Rpl_semi_sync_source_clients','Slave_heartbeat_period','Ssl_server_not_before','Ssl_server_not_after');
 SELECT 'schema' AS k, schema_name, (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=schema_name) AS n FROM information_schema.schemata WHERE schema_name NOT IN ('mysql','information_schema','performance_schema','sys');
+SELECT 'uncopied' AS k, table_schema, table_name, engine FROM information_schema.tables WHERE table_type='BASE TABLE' AND engine<>'InnoDB' AND table_schema NOT IN ('mysql','information_schema','performance_schema','sys');
 SELECT 'account' AS k, user, ssl_type, SHA2(authentication_string,256) FROM mysql.user WHERE host='%';
 SELECT 'grant' AS k, grantee, '*.*' AS l, privilege_type, is_grantable FROM information_schema.user_privileges WHERE grantee LIKE '%@\'\%\'' AND privilege_type<>'USAGE';
 SET @q=CHAR(96 USING utf8mb4);
@@ -158,6 +163,11 @@ impl Dialect {
     }
 }
 
+/// An account as SQL names it.
+pub(super) fn account(name: &str) -> String {
+    format!("{}@'%'", literal(name))
+}
+
 /// A value as an SQL string literal.
 pub fn literal(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
@@ -217,7 +227,18 @@ impl<'a> Server<'a> {
         self.rows("schema").iter().filter(full).filter_map(|r| r.first()).map(String::as_str)
     }
 
-    /// The same by name.
+    /// Tables that no snapshot of InnoDB holds, by name and engine.
+    pub fn apart(&self) -> Vec<String> {
+        let one = |r: &Vec<String>| Some(format!("{}.{} ({})", r.first()?, r.get(1)?, r.get(2)?));
+        self.rows("uncopied").iter().filter_map(one).collect()
+    }
+
+    /// Whether an account is locked.
+    pub fn is_locked(&self, account: &str) -> bool {
+        self.rows("locked").iter().any(|r| r.first().is_some_and(|a| a == account))
+    }
+
+    /// [`Server::held`] by name.
     pub fn held_list(&self) -> Vec<&'a str> {
         let mut all: Vec<&str> = self.held().collect();
         all.sort_unstable();
@@ -232,6 +253,11 @@ impl<'a> Server<'a> {
     /// What was recorded on the host under a name.
     pub fn record(&self, name: &str) -> Option<&'a [String]> {
         self.rows("record").iter().find(|r| r.first().is_some_and(|n| n == name)).map(|r| &r[1..])
+    }
+
+    /// Whether an account has a second password, the one that it had before.
+    pub fn has_second(&self, name: &str) -> bool {
+        self.rows("second").iter().any(|r| r.first().is_some_and(|n| n == name))
     }
 
     /// A field of the replica's status, by MySQL's newer name; MariaDB's own is `Master` for `Source`, `Slave` for `Replica`.

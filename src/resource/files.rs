@@ -2,7 +2,8 @@
 //! part of, then renamed into place. What is in them, and who checks them, the component says.
 
 use super::{
-    Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, packages::Packages,
+    Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    packages::Packages,
 };
 use crate::base::{
     digest::sha256,
@@ -11,8 +12,9 @@ use crate::base::{
 };
 use base64::Engine as _;
 
-/// Type, mode, owner and digest of each path, in two processes for all; the text of those whose digest is not the
-/// expected one, up to 256 KiB. Arguments: path and expected digest by turns; `-` never sends the text.
+/// Type, mode, owner and digest of each path, in two processes for all; what foobar recorded when it wrote there last; the
+/// text of those whose digest is not the expected one, up to 256 KiB. Arguments: path and expected digest by turns; `-`
+/// never sends the text.
 pub static FILES: Collector = Collector {
     name: "files",
     volatile: &[],
@@ -20,6 +22,11 @@ pub static FILES: Collector = Collector {
 want= n=$#
 while [ $n -gt 0 ]; do want="$want|$2 $1|"; set -- "$@" "$1"; shift 2; n=$((n - 2)); done
 stat -c '%n	stat	%F	%a	%U	%G	%s' -- "$@" 2>/dev/null
+for path; do
+  [ -r "/var/lib/foobar/written$path.now" ] || continue
+  a= b= c= d=
+  read -r a b c d <"/var/lib/foobar/written$path.now" && printf '%s\twritten\t%s\t%s\t%s\t%s\n' "$path" "$a" "$b" "$c" "$d"
+done
 sha256sum -- "$@" 2>/dev/null | while read -r sum path; do
   printf '%s\tsha\t%s\n' "$path" "$sum"
   case $want in
@@ -120,7 +127,26 @@ struct Difference<'a> {
     file: &'a File,
     bytes: Option<String>,
     diff: FileDiff,
+    drift: Option<Drift>,
+    /// Whether the topology asks for something else than foobar wrote last.
+    anew: bool,
 }
+
+/// What foobar recorded when it wrote a path last.
+struct Written<'a> {
+    /// The digest of its text, and of the one before: a run that was cut off may have left either.
+    texts: [&'a str; 2],
+    mode: &'a str,
+    owner: &'a str,
+}
+
+/// Defines `note PATH DIGEST MODE OWNER`, which records what is about to be put there.
+const NOTE: &str = r#"note() {
+  now="/var/lib/foobar/written$1.now" was=-
+  [ -d "${now%/*}" ] || mkdir -p -m 700 -- "${now%/*}" || return 1
+  [ ! -r "$now" ] || read -r was _ <"$now" || :
+  printf '%s %s %s %s\n' "$2" "$3" "$4" "$was" >"$now.new" && mv -f -- "$now.new" "$now"
+}"#;
 
 impl Files {
     fn compare<'a>(&self, file: &'a File, seen: &Seen<'_>) -> Result<Option<Difference<'a>>, Refusal> {
@@ -129,15 +155,21 @@ impl Files {
         let stat = field("stat");
         let refuse = |what: String, help: &str| Err(Refusal { host: seen.host.clone(), what, help: help.into() });
         let mut diff = FileDiff { path: file.path.clone(), before: None, after: None, notes: Vec::new() };
+        let (mut drift, mut anew) = (None, false);
+        let written = field("written").filter(|w| w.len() == 4).map(|w| Written {
+            texts: [w[0].as_str(), w[3].as_str()],
+            mode: &w[1],
+            owner: &w[2],
+        });
         if matches!(file.body, Body::Absent) {
             if stat.is_none() {
                 // What is not there yet may come with a package that this plan installs before.
                 let brought = seen.is_changing(&Packages::key());
                 diff.notes.push("goes if a package brings it".into());
-                return Ok(brought.then_some(Difference { file, bytes: None, diff }));
+                return Ok(brought.then_some(Difference { file, bytes: None, diff, drift, anew }));
             }
             diff.before = field("body").and_then(|b| decode(b.first()?));
-            return Ok(Some(Difference { file, bytes: None, diff }));
+            return Ok(Some(Difference { file, bytes: None, diff, drift, anew }));
         }
         let kind = stat.and_then(|s| s.first()).map(String::as_str);
         let want_kind = if matches!(file.body, Body::Directory) { "directory" } else { "regular file" };
@@ -151,6 +183,14 @@ impl Files {
         }
         let meta = |at: usize| stat.and_then(|s| s.get(at)).map(String::as_str).unwrap_or_default();
         let mut same_meta = stat.is_some();
+        if let Some(written) = &written {
+            let owner = format!("{}:{}", meta(2), meta(3));
+            if stat.is_none() {
+                drift = Some(Drift::Removed);
+            } else if (meta(1), owner.as_str()) != (written.mode, written.owner) {
+                drift = Some(Drift::Permissions);
+            }
+        }
         if stat.is_some() {
             if u32::from_str_radix(meta(1), 8).ok() != Some(file.mode) {
                 diff.notes.push(format!("mode {:0>4} -> {:04o}", meta(1), file.mode));
@@ -162,7 +202,7 @@ impl Files {
             }
         }
         let Body::Text(content) = &file.body else {
-            return Ok((!same_meta).then_some(Difference { file, bytes: None, diff }));
+            return Ok((!same_meta).then_some(Difference { file, bytes: None, diff, drift, anew }));
         };
         let text = match content.resolve(seen.secrets) {
             Ok(text) => text,
@@ -173,7 +213,15 @@ impl Files {
                 );
             }
         };
-        let same_text = field("sha").and_then(|s| s.first()).is_some_and(|s| *s == sha256(text.expose()));
+        let sum = sha256(text.expose());
+        let there = field("sha").and_then(|s| s.first());
+        let same_text = there.is_some_and(|s| *s == sum);
+        if let Some(written) = &written {
+            if there.is_some_and(|s| !same_text && !written.texts.contains(&s.as_str())) {
+                drift = Some(Drift::Edited);
+            }
+            anew = written.texts[0] != sum;
+        }
         if same_text && same_meta {
             return Ok(None);
         }
@@ -188,7 +236,7 @@ impl Files {
             }
             diff.after = Some(content.shown(seen.secrets, seen.fingerprint_key));
         }
-        Ok(Some(Difference { file, bytes: Some(text.expose().to_owned()), diff }))
+        Ok(Some(Difference { file, bytes: Some(text.expose().to_owned()), diff, drift, anew }))
     }
 
     fn script(&self, differences: &[Difference<'_>]) -> Script {
@@ -198,12 +246,19 @@ impl Files {
             let (path, mode) = (quote(&d.file.path), d.file.mode);
             let owner = quote(&format!("{}:{}", d.file.owner, d.file.group));
             let parent = quote(d.file.path.rsplit_once('/').map_or("/", |(p, _)| p));
+            // Before the rename: whatever is cut off, what lies there is one of the two on record.
+            let note = |what: &str| {
+                let (path, mode) = (&path, d.file.mode);
+                format!("  [ -n \"$1\" ] || note {path} {what} {mode:o} {owner} || return 1\n")
+            };
             put.push_str(&match &d.file.body {
                 Body::Directory => {
-                    format!("  mkdir -p -- \"$1\"{path} && chown {owner} \"$1\"{path} && chmod {mode:04o} \"$1\"{path} || return 1\n")
+                    note("directory") + &format!("  mkdir -p -- \"$1\"{path} && chown {owner} \"$1\"{path} && chmod {mode:04o} \"$1\"{path} || return 1\n")
                 }
-                Body::Absent => format!("  rm -f -- \"$1\"{path} || return 1\n"),
-                Body::Text(_) => format!(
+                Body::Absent => format!(
+                    "  rm -f -- \"$1\"{path} && {{ [ -n \"$1\" ] || rm -f -- {STATE_DIR}/written{path}.now; }} || return 1\n"
+                ),
+                Body::Text(_) => note(&d.bytes.as_ref().map(sha256).unwrap_or_default()) + &format!(
                     "  new=\"$1\"{path}.foobar-new && mkdir -p -- \"$1\"{parent} && cp -- \"$stage/{n}\" \"$new\" && chown {owner} \"$new\" \\\n    \
                      && chmod {mode:04o} \"$new\" && sync -- \"$new\" && mv -f -- \"$new\" \"$1\"{path} || {{ rm -f -- \"$new\"; return 1; }}\n"
                 ),
@@ -225,7 +280,7 @@ impl Files {
                 .line("  echo 'the new configuration was refused, and nothing was changed:' >&2; tail -n 20 \"$stage/said\" >&2; exit 1")
                 .line("fi");
         }
-        script.line(put.trim_end()).line("put ''")
+        script.line(NOTE).line(put.trim_end()).line("put ''")
     }
 
     /// A daemon's checker wants the live paths. It gets them in a mount namespace of its own, where each tree is a copy
@@ -272,6 +327,10 @@ impl Resource for Files {
         self.files.iter().map(ask).collect()
     }
 
+    fn written(&self) -> Vec<File> {
+        self.files.clone()
+    }
+
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
         let mut differences = Vec::new();
         for file in &self.files {
@@ -296,6 +355,18 @@ impl Resource for Files {
             _ => "change",
         };
         let mut change = Change::new(action, format!("{verb} {}", self.name), self.script(&differences));
+        change.drift = differences.iter().filter_map(|d| d.drift).min();
+        for d in differences.iter().filter(|_| change.drift.is_some()) {
+            let path = &d.file.path;
+            match d.drift {
+                Some(drift) if d.anew => {
+                    change.details.push(format!("{path}: {drift}, and the topology has changed too"))
+                }
+                Some(drift) if differences.len() > 1 => change.details.push(format!("{path}: {drift}")),
+                None if d.anew => change.details.push(format!("{path}: the topology has changed")),
+                _ => {}
+            }
+        }
         change.diffs = differences.into_iter().map(|d| d.diff).collect();
         Ok(Some(change))
     }

@@ -5,11 +5,18 @@ pub mod account;
 pub mod database;
 #[cfg(test)]
 mod database_tests;
+pub mod db_copier;
 pub mod db_directory;
+pub mod db_password;
 pub mod db_role;
+mod db_second;
+pub mod db_variables;
 pub mod dialect;
 #[cfg(test)]
 mod dialect_tests;
+pub mod drift;
+#[cfg(test)]
+mod drift_tests;
 pub mod files;
 pub mod migration;
 pub mod packages;
@@ -23,6 +30,7 @@ pub mod system;
 mod tests;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
+use drift::Drift;
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
@@ -282,6 +290,8 @@ pub struct Change {
     /// What still serves while it holds, where it takes something out of service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaves: Option<Capacity>,
+    /// How the host came to differ, where not by the topology.
+    pub drift: Option<Drift>,
     /// What runs on the host, as root: POSIX sh, stdin from /dev/null, exit 0 for success. What it prints on stderr is
     /// shown when it fails. Safe to run again after it was cut off at any instant.
     #[serde(skip)]
@@ -303,6 +313,7 @@ impl Change {
             is_drained: false,
             is_closing: false,
             leaves: None,
+            drift: None,
             script,
             confirm: None,
         }
@@ -317,6 +328,12 @@ impl Change {
     /// What users do feel: nothing of a host that is out of service.
     pub fn felt(&self) -> Impact {
         if self.is_drained { Impact::None } else { self.impact }
+    }
+
+    /// With how the host came to differ.
+    pub fn drift(mut self, drift: impl Into<Option<Drift>>) -> Self {
+        self.drift = drift.into();
+        self
     }
 
     /// With what users may feel.
@@ -345,6 +362,17 @@ pub trait Resource: fmt::Debug + Send + Sync {
 
     /// The questions whose answers [`Resource::diff`] needs.
     fn probes(&self) -> Vec<Probe>;
+
+    /// Whether its step waits for every change that it comes after, so that it is left out where `--limit` leaves one of
+    /// those out: what takes away what others still use.
+    fn is_last(&self) -> bool {
+        false
+    }
+
+    /// The paths that it writes and removes, each with what it shall be there, for who only shows them.
+    fn written(&self) -> Vec<files::File> {
+        Vec::new()
+    }
 
     /// What differs, and the script that mends it; none where nothing does. Pure.
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal>;

@@ -2,7 +2,7 @@
 //! never done for the user: taking a server's own data away. Which hosts these are is not known here.
 
 use super::{
-    Action, Change, Impact, Observation, Probe, Refusal, Resource, ResourceId, Seen,
+    Action, Change, Drift, Impact, Observation, Probe, Refusal, Resource, ResourceId, Seen,
     database::{recorded, settled},
     dialect::{Dialect, RECORDS, Server, literal},
     service::Service,
@@ -104,6 +104,26 @@ impl Replication {
         seen.all.iter().find(same).map(|(host, _)| host)
     }
 
+    /// What is recorded of the source that it was told of, as it would be now.
+    fn digest(&self, seen: &Seen<'_>) -> Result<String, Refusal> {
+        let password = settled(seen, self.login.1)?;
+        Ok(recorded(seen, &Secret::new(format!("{} {}", self.address, password.expose()))))
+    }
+
+    /// Whether it was told of this very source, and has not lost that with all the rest.
+    fn is_told(server: &Server<'_>, digest: &str) -> bool {
+        server.record("source").and_then(|r| r.first()).is_some_and(|d| d == digest) && !server.is_blank()
+    }
+
+    /// Whether this plan fills it with a copy of its primary's data, if nothing stands in the way.
+    pub fn copies(&self, seen: &Seen<'_>) -> bool {
+        let server = Server::new(self.dialect, seen.here);
+        let empty = Observation::default();
+        let primary = Server::new(self.dialect, seen.all.get(&self.primary).unwrap_or(&empty));
+        let waits = || !server.is_running() && self.digest(seen).is_ok_and(|d| Self::is_told(&server, &d));
+        server.record("seeding").is_some() || !server.is_replica() && !waits() && !primary.is_fresh()
+    }
+
     fn running(&self) -> Script {
         let show = self.dialect.client().replace(" -N", "");
         Script::new().line(format!("show={}", quote(&show))).line(RUNNING.trim())
@@ -111,9 +131,12 @@ impl Replication {
 
     /// Copies the primary's data. The mark on disk says that what lies here is half a copy, until replication runs: a run
     /// that is cut off is followed by one that copies anew.
-    fn copy(&self, password: &Secret) -> Script {
+    fn copy(&self, password: &Secret, apart: bool) -> Script {
         let client = self.dialect.client();
         let host = self.address.to_string();
+        // What is no InnoDB's is the same throughout only while nobody writes.
+        let shut = quote(&format!("(where --limit leaves {} out, its account for copies stays locked)", self.primary));
+        let still = if apart { "--lock-all-tables" } else { "--single-transaction" };
         let script = Script::new()
             .line(format!("mkdir -p -m 700 {RECORDS} && echo seeding >{RECORDS}/seeding && sync {RECORDS}"));
         match self.dialect {
@@ -129,11 +152,13 @@ impl Replication {
                     "{client} --init-command='SET SESSION sql_log_bin=0' <\"$scratch/dump\" & reader=$!"
                 ))
                 .line(format!(
-                    "{{ mariadb-dump --defaults-file=\"$scratch/login\" --host={host} {} --all-databases --single-transaction --master-data=2 --gtid --hex-blob --events --routines --ignore-table=mysql.gtid_slave_pos && echo 'FLUSH PRIVILEGES;' && touch \"$scratch/whole\"; }} | sed \"/^-- SET GLOBAL gtid_slave_pos=/w $scratch/position\" >\"$scratch/dump\"",
+                    "{{ mariadb-dump --defaults-file=\"$scratch/login\" --host={host} {} --all-databases {still} --master-data=2 --gtid --hex-blob --events --routines --ignore-table=mysql.gtid_slave_pos && echo 'FLUSH PRIVILEGES;' && touch \"$scratch/whole\"; }} | sed -e \"/^-- SET GLOBAL gtid_slave_pos=/w $scratch/position\" -e \"/^-- Server version/w $scratch/version\" >\"$scratch/dump\"",
                     self.dialect.verified(&self.authority)
                 ))
                 .line("wait \"$reader\"")
-                .line("[ -e \"$scratch/whole\" ] || { echo \"the copy of the primary's data broke off\" >&2; exit 1; }")
+                .line(format!("[ -e \"$scratch/whole\" ] || {{ echo \"the copy of the primary's data broke off\" {shut} >&2; exit 1; }}"))
+                // The tables of the system are the primary's now, perhaps an older server's.
+                .line(format!("case $(cut -f 2 \"$scratch/version\") in \"$({client} -e 'SELECT VERSION()')\") ;; *) mariadb-upgrade --no-defaults -u root --socket=/run/mysqld/mysqld.sock --force --upgrade-system-tables --silent ;; esac"))
                 .line("position=$(sed -n \"s/^-- SET GLOBAL gtid_slave_pos='\\([0-9,-]*\\)';*$/\\1/p\" \"$scratch/position\" | tail -n 1)")
                 .line("[ -n \"$position\" ] || { echo \"the primary's copy does not say where it was taken\" >&2; exit 1; }")
                 .line(format!(
@@ -154,7 +179,7 @@ impl Replication {
                     &format!("{client} 2>\"$cloned\" || :"),
                 )
                 // Before its record is looked at: that may be of an earlier copy.
-                .line("if grep -qvE '^ERROR (2013|2006|3707)|^$|Warning' \"$cloned\"; then cat \"$cloned\" >&2; exit 1; fi")
+                .line(format!("if grep -qvE '^ERROR (2013|2006|3707)|^$|Warning' \"$cloned\"; then cat \"$cloned\" >&2; ! grep -q locked \"$cloned\" || echo {shut} >&2; exit 1; fi"))
                 .line("try=0")
                 .line(format!(
                     "until [ \"$({client} -e 'SELECT state FROM performance_schema.clone_status WHERE binlog_file<>\"\"' 2>/dev/null)\" = Completed ]; do"
@@ -186,7 +211,7 @@ impl Resource for Replication {
         let primary = Server::new(self.dialect, seen.all.get(&self.primary).unwrap_or(&empty));
         let refuse = |what: String, help: &str| Err(Refusal { host: seen.host.clone(), what, help: help.into() });
         let password = settled(seen, self.login.1)?;
-        let digest = recorded(seen, &Secret::new(format!("{} {}", self.address, password.expose())));
+        let digest = self.digest(seen)?;
         let half = server.record("seeding").is_some();
 
         // First, since what is said below about this server's data would be wrong of the one that counts.
@@ -211,13 +236,13 @@ impl Resource for Replication {
                 );
             }
         }
-        let told = server.record("source").and_then(|r| r.first()) == Some(&digest) && !server.is_blank();
+        let told = Self::is_told(&server, &digest);
         // What is on the replica alone would be lost for the site the moment an empty primary opens.
         let held = server.held_list();
         if !half && !held.is_empty() && primary.held().next().is_none() && (told || server.is_replica()) {
             return refuse(
                 format!("it holds data ({}), and {}, its declared primary, holds none", held.join(", "), self.primary),
-                "where the other one's data is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here and name this server as `mysql.primary`",
+                "where the other one's data is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here (of several replicas, on the one with the newest data) and name this server as `mysql.primary`",
             );
         }
         // A stopped server tells nothing; one that was told before follows again as soon as it starts.
@@ -241,8 +266,23 @@ impl Resource for Replication {
                 return Ok(Some(Change::new(Action::Create, summary, change)));
             }
             let seed = settled(seen, self.seed.1)?;
+            let apart = primary.apart();
+            if self.dialect == Dialect::Mysql && !apart.is_empty() {
+                return refuse(
+                    format!(
+                        "MySQL would copy these tables of {} without their rows: {}",
+                        self.primary,
+                        apart.join(", ")
+                    ),
+                    "say `ALTER TABLE … ENGINE=InnoDB` on the primary for each of them, then run foobar again",
+                );
+            }
             let summary = format!("copy the data of {} and replicate from it", self.primary);
-            let new = Change::new(Action::Create, summary, self.copy(seed).then(&change));
+            let mut new = Change::new(Action::Create, summary, self.copy(seed, !apart.is_empty()).then(&change));
+            if !apart.is_empty() {
+                new = new.impact(Impact::WriteOutage);
+                new.details.push(format!("writes wait while these tables are copied: {}", apart.join(", ")));
+            }
             return Ok(Some(if half { new.detail("an earlier copy was cut off") } else { new }));
         }
         let mut details: Vec<String> = self
@@ -258,7 +298,8 @@ impl Resource for Replication {
             let mut change =
                 Change::new(Action::Update, format!("replicate from {}", self.primary), self.change(password, &digest));
             change.details = details;
-            return Ok(Some(change.impact(Impact::None)));
+            // Told by foobar, and by nobody since, it would say the same.
+            return Ok(Some(change.drift(told.then_some(Drift::Replication))));
         }
         let stopped: Vec<String> = ["IO", "SQL"]
             .iter()
@@ -284,6 +325,7 @@ impl Resource for Replication {
         let script = self.dialect.run(&format!("{set}STOP REPLICA;\nSTART REPLICA;\n")).then(&self.running());
         let summary = if stopped.is_empty() { "restart replication" } else { "start replication" };
         let mut change = Change::new(Action::Update, summary, script);
+        change.drift = Some(if stopped.is_empty() { Drift::Variable } else { Drift::Stopped });
         change.details = stopped;
         if deaf {
             let what = if self.acknowledges { "does not acknowledge writes" } else { "acknowledges writes" };

@@ -2,10 +2,13 @@
 //! own, and put back by a timer unless a fresh login confirms it. No other table is ever touched. Which rules are in it,
 //! the component says.
 
-use super::{Action, Change, Collector, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen};
+use super::{
+    Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, files::File,
+};
 use crate::base::{
     digest::sha256,
     script::{Script, quote},
+    secret::Content,
 };
 use base64::Engine as _;
 use ipnet::IpNet;
@@ -72,6 +75,14 @@ impl Ruleset {
     /// Where the rule for the operator's own login goes: a line of its own.
     pub const OPERATOR: &'static str = "\t\t# operator";
 
+    /// Where the confirmed rules are.
+    pub const PATH: &'static str = "/etc/foobar/firewall.nft";
+
+    /// Whether a line of the text stands for the operator's rule, and is in the file only where one is needed.
+    pub fn is_operator(line: &str) -> bool {
+        line == Self::OPERATOR
+    }
+
     /// The resource's name: a host has one table of foobar's.
     pub fn key() -> ResourceId {
         ResourceId::new("firewall", "inet foobar")
@@ -106,6 +117,15 @@ impl Resource for Ruleset {
         vec![Probe::new(&RULESET, Vec::<String>::new()), Probe::new(&LOGIN, Vec::<String>::new())]
     }
 
+    /// As it is for a login that the rules let in without a rule of its own.
+    fn written(&self) -> Vec<File> {
+        let text = self.text.replace(&format!("{}\n", Self::OPERATOR), "");
+        vec![
+            File::text(Self::PATH, Content::new(text)),
+            File::text("/etc/systemd/system/foobar-firewall.service", Content::new(UNIT)),
+        ]
+    }
+
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
         let text = self.settled(seen);
         let digest = sha256(&text);
@@ -125,6 +145,15 @@ impl Resource for Ruleset {
             load(&text, self.confirm_within),
         );
         change.confirm = Some(confirm(&digest));
+        // What was recorded when it was loaded tells what somebody changed since.
+        let recorded = one("loaded", 1);
+        change.drift = recorded.and_then(|recorded| match one("file", 0) {
+            None => Some(Drift::Removed),
+            Some(file) if file != recorded && !same_file => Some(Drift::Edited),
+            _ if one("live", 0) != one("loaded", 0) => Some(Drift::Firewall),
+            _ if one("enabled", 0).is_none() => Some(Drift::Disabled),
+            _ => None,
+        });
         if !same_file {
             change.diffs.push(FileDiff {
                 path: "/etc/foobar/firewall.nft".into(),

@@ -2,8 +2,11 @@
 //! running configuration is older than its files is restarted or reloaded, whoever changed them and however the last run
 //! ended. Which files those are, how a reload is made and proved, the component says.
 
-use super::{Action, Change, Collector, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, state_digest};
+use super::{
+    Action, Change, Collector, Drift, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, state_digest,
+};
 use crate::base::{
+    certificate,
     script::{Script, quote},
     secret::Content,
 };
@@ -58,6 +61,17 @@ pub struct Input {
     pub from: ResourceId,
 }
 
+/// The certificate that a daemon shows at run time.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The question.
+    pub probe: Probe,
+    /// Lines of its answer that together are one of [`certificate::marks`]; where one is missing, nothing is known.
+    pub keys: &'static [&'static str],
+    /// The one on disk, PEM.
+    pub content: Content,
+}
+
 /// A unit that shall be enabled and running.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -77,6 +91,9 @@ pub struct Service {
     pub restart_impact: Impact,
     /// Run right before a restart or stop; its failure stops the change.
     pub before_restart: Option<Script>,
+    /// What tells whether the certificate that it shows is the one on disk, where another can be put in its place at run
+    /// time; a reload mends it.
+    pub shown: Option<Shown>,
 }
 
 impl Service {
@@ -90,6 +107,7 @@ impl Service {
             proof: None,
             restart_impact: Impact::Restart,
             before_restart: None,
+            shown: None,
         }
     }
 
@@ -110,6 +128,16 @@ impl Service {
             parts.push(text.expose().to_owned());
         }
         Ok(state_digest(parts.iter().map(String::as_str)))
+    }
+
+    /// Whether it shows a certificate that is known to be another than the one on disk.
+    fn shows_another(&self, seen: &Seen<'_>) -> bool {
+        let Some(shown) = &self.shown else { return false };
+        let value = |key: &&str| seen.here.get(shown.probe.collector, key).and_then(|f| f.first()).cloned();
+        let Some(said) = shown.keys.iter().map(value).collect::<Option<Vec<_>>>() else { return false };
+        let Ok(content) = shown.content.resolve(seen.secrets) else { return false };
+        let marks = certificate::marks(content.expose());
+        !marks.is_empty() && !marks.contains(&said.join("/"))
     }
 
     /// The file on the host that says what this unit was last proved to run.
@@ -155,6 +183,7 @@ impl Resource for Service {
     fn probes(&self) -> Vec<Probe> {
         let paths = self.restart_on.iter().chain(&self.reload_on).map(|i| i.path.clone());
         let mut probes = vec![Probe::new(&UNITS, [self.unit.clone()])];
+        probes.extend(self.shown.as_ref().map(|s| s.probe.clone()));
         probes.extend(paths.chain([self.record()]).map(|p| Probe::new(&CHANGED, [p])));
         probes
     }
@@ -171,12 +200,17 @@ impl Resource for Service {
 
         let mut details = Vec::new();
         let mut verbs = Vec::new();
+        // One that foobar never started is not there yet, and has not drifted.
+        let was_started = field(5) != "-";
+        let mut drift = None;
         if !enabled {
             verbs.push("enable");
+            drift = Some(Drift::Disabled);
         }
         let mut act = "";
         if !running {
             act = "start";
+            drift = Some(Drift::Stopped);
             if loaded && active != "inactive" {
                 details.push(format!("it is {active}"));
             }
@@ -187,6 +221,14 @@ impl Resource for Service {
         }
         if matches!(act, "restart" | "reload") {
             details.push("what runs is older than its configuration".into());
+            // What this plan writes is newer than what runs by the topology's word, or the file's own drift says whose it is.
+            let inputs = self.restart_on.iter().chain(&self.reload_on);
+            let follows = inputs.into_iter().any(|input| seen.is_changing(&input.from));
+            drift = drift.or((!follows).then_some(Drift::Outdated));
+        } else if running && self.shows_another(seen) {
+            act = "reload";
+            details.push("it shows another certificate than the one on disk".into());
+            drift = Some(Drift::Certificate);
         }
         verbs.extend((!act.is_empty()).then_some(act));
         if verbs.is_empty() {
@@ -245,6 +287,7 @@ impl Resource for Service {
         let short = self.unit.strip_suffix(".service").unwrap_or(&self.unit);
         let mut change = Change::new(action, format!("{} {short}", verbs.join(" and ")), script).impact(impact);
         change.details = details;
+        change.drift = drift.filter(|_| loaded && was_started);
         Ok(Some(change))
     }
 }

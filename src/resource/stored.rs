@@ -1,9 +1,9 @@
 //! The secrets that a host keeps, one file each, root-only. What they are for, and who makes them, is not known here.
 
-use super::{Action, Change, Collector, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen};
+use super::{Action, Change, Collector, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, files::File};
 use crate::base::{
     script::{Script, quote},
-    secret::Secret,
+    secret::{Content, Secret},
 };
 use base64::Engine as _;
 
@@ -48,6 +48,12 @@ impl Resource for Stored {
 
     fn probes(&self) -> Vec<Probe> {
         vec![Probe::new(&STORED, Vec::<String>::new())]
+    }
+
+    fn written(&self) -> Vec<File> {
+        let dir = format!("{STATE_DIR}/secrets");
+        let file = |name: &String| File::text(format!("{dir}/{name}"), Content::of(name));
+        std::iter::once(File::directory(&dir).mode(0o700)).chain(self.names.iter().map(file)).collect()
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {

@@ -8,6 +8,7 @@
 pub mod certificate;
 mod decode;
 mod lint;
+pub mod places;
 pub mod problem;
 pub mod report;
 mod text;
@@ -22,7 +23,13 @@ pub use report::{Finding, Report};
 
 use crate::component::spec::{Host, Topology};
 use certificate::CertificateText;
+use places::Places;
 use problem::{Document, Documents, File, Spot};
+
+/// The longest text that is looked into, in bytes: finding the place of a problem means reading the text again.
+const MOST_TEXT: usize = 256 << 10;
+/// The most brackets that may be open at a time: reading them takes the square of it. No text of a topology's comes near.
+const MOST_OPEN: usize = 1_000;
 
 /// A text and where it is from.
 #[derive(Clone, Debug)]
@@ -51,6 +58,8 @@ pub struct Valid {
     pub ssh: SshDefaults,
     /// What there is to know all the same.
     pub warnings: Report,
+    /// Where its keys are written.
+    pub places: Places,
 }
 
 /// A topology that was read and not judged yet: whoever reads the local files that it names looks into it, adds what is
@@ -62,6 +71,8 @@ pub struct Draft {
     ssh: SshDefaults,
     problems: Vec<Problem>,
     masked: Vec<Place>,
+    /// Sections that were written almost right.
+    misspelt: Vec<&'static str>,
 }
 
 /// Reads and judges a topology that needs no local files, or whose local files are not looked at.
@@ -75,6 +86,20 @@ impl Draft {
         let mut problems = Vec::new();
         let mut open = |source: Source, file| {
             let text = source.text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(source.text);
+            if text.len() > MOST_TEXT {
+                let message = format!("the file has more than {} KiB", MOST_TEXT >> 10);
+                let place = Place { file, spot: Spot::Whole };
+                problems.push(
+                    Problem::error(message).at(place, "").help("name a topology or an inventory; both are short texts"),
+                );
+                return Document { name: source.name, text: String::new(), root: None };
+            }
+            if let Some(offset) = too_deep(&text) {
+                let place = Place { file, spot: Spot::Offset(offset) };
+                let problem = Problem::error("brackets within brackets without end").at(place, "here");
+                problems.push(problem.help("write it flatter: no key of foobar's lies deeper than six levels"));
+                return Document { name: source.name, text, root: None };
+            }
             let root = match yaml::parse(&text) {
                 Ok(root) => Some(root),
                 Err(fault) => {
@@ -93,6 +118,7 @@ impl Draft {
             ssh: SshDefaults::default(),
             problems,
             masked: Vec::new(),
+            misspelt: Vec::new(),
         };
         draft.decode();
         draft
@@ -112,6 +138,7 @@ impl Draft {
             let mut topology = decode::topology(&mut read, root);
             self.problems.extend(read.problems);
             self.masked.extend(read.masked);
+            self.misspelt = read.misspelt.into_iter().filter(|(at, _)| at.is_empty()).map(|(_, key)| key).collect();
             topology.hosts = unite(std::mem::take(&mut topology.hosts), hosts);
             for host in &mut topology.hosts {
                 host.ssh.user = host.ssh.user.take().or_else(|| self.ssh.user.clone());
@@ -157,7 +184,8 @@ impl Draft {
     /// Judges what was read, with the user's certificate where its files could be read. `now` is in seconds since the epoch.
     pub fn finish(mut self, certificate: Option<&CertificateText<'_>>, now: i64) -> Result<Valid, Report> {
         if let Some(topology) = &self.topology {
-            let facts = lint::Facts { topology, documents: &self.documents, certificate, now };
+            let facts =
+                lint::Facts { topology, documents: &self.documents, misspelt: &self.misspelt, certificate, now };
             for (_, lint) in lint::LINTS {
                 self.problems.extend(lint(&facts));
             }
@@ -165,10 +193,26 @@ impl Draft {
         let failed = self.has_errors();
         let report = Report::new(&self.documents, std::mem::take(&mut self.problems), &self.masked);
         match self.topology {
-            Some(topology) if !failed => Ok(Valid { topology, ssh: self.ssh, warnings: report }),
+            Some(topology) if !failed => Ok(Valid {
+                topology,
+                ssh: self.ssh.clone(),
+                warnings: report,
+                places: Places::new(self.documents, self.ssh),
+            }),
             _ => Err(report),
         }
     }
+}
+
+/// Where too many brackets are open, in bytes; those within quotes count, which are never so many.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    let mut found = text.bytes().enumerate().filter(|(_, b)| b"[{]}".contains(b));
+    let deep = found.find(|(_, b)| {
+        open = if b"[{".contains(b) { open + 1 } else { open.saturating_sub(1) };
+        open > MOST_OPEN
+    });
+    deep.map(|(at, _)| at)
 }
 
 /// The topology's hosts in their order, each replaced by the inventory's of that name; then the inventory's further ones.

@@ -106,12 +106,7 @@ impl Document {
     pub fn node(&self, way: &[usize]) -> Option<&Node> {
         let mut node = self.root.as_ref()?;
         while node.at != way {
-            let next = |child: &Node| way.starts_with(&child.at);
-            node = match &node.kind {
-                Kind::Map(entries) => &entries.iter().find(|e| next(&e.value))?.value,
-                Kind::List(items) => items.iter().find(|i| next(i))?,
-                _ => return None,
-            };
+            node = node.towards(way)?.1;
         }
         Some(node)
     }

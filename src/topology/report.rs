@@ -10,6 +10,11 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// More problems than this are counted and not shown.
 const MOST_SHOWN: usize = 60;
+/// So many of a file that is far longer than any topology, in bytes: each place that is looked for means reading all of it.
+const FEW_SHOWN: usize = 5;
+const LONG_FILE: usize = 32 << 10;
+/// A longer line, in bytes, is named and not shown: nobody reads it, and drawing ends at column 65,535.
+const LONGEST_LINE: usize = 10_000;
 
 /// All that is wrong with what was read; a miette diagnostic with one related diagnostic a problem.
 #[derive(Clone, Debug)]
@@ -91,9 +96,12 @@ impl Report {
         }
         // Finding a place means reading the file again: what is not shown is not looked for. Errors go first then.
         let mut problems = problems;
-        if problems.len() > MOST_SHOWN {
+        let files = [File::Topology, File::Inventory].into_iter().filter_map(|f| documents.get(f));
+        let is_long = files.map(|d| d.text.len()).sum::<usize>() > LONG_FILE;
+        let most = if is_long { FEW_SHOWN } else { MOST_SHOWN };
+        if problems.len() > most {
             problems.sort_by_key(|p| std::cmp::Reverse(p.severity));
-            problems.truncate(MOST_SHOWN);
+            problems.truncate(most);
         }
         let mut items: Vec<(File, Item)> = problems.into_iter().map(|p| item(documents, &sources, p)).collect();
         items.sort_by_key(|(file, item)| (*file, item.labels.first().map(|l| l.offset)));
@@ -194,7 +202,13 @@ fn item(documents: &Documents, sources: &BTreeMap<File, Arc<NamedSource<String>>
             }
             &mut own.elsewhere[0]
         };
-        target.source = sources.get(&place.file).cloned();
+        if text::longest_line_around(&document.text, offset) > LONGEST_LINE {
+            if target.labels.is_empty() {
+                target.message = format!("{}:{line}:{column}: {}", name(place.file), target.message);
+            }
+        } else {
+            target.source = sources.get(&place.file).cloned();
+        }
         // Two labels on one word would hide each other.
         if !target.labels.iter().any(|l| l.offset == offset) {
             target.labels.push(label);

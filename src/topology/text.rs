@@ -50,6 +50,15 @@ pub fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
 }
 
+/// The bytes of the longest of the line at `offset` and its neighbours, which a snippet shows.
+pub fn longest_line_around(text: &str, offset: usize) -> usize {
+    let offset = if text.is_char_boundary(offset) { offset } else { text.len() };
+    let before = text[..offset].rsplit('\n').take(2).map(str::len);
+    let after = text[offset..].split('\n').take(2).map(str::len);
+    let here = before.clone().next().unwrap_or(0) + after.clone().next().unwrap_or(0);
+    before.skip(1).chain(after.skip(1)).chain([here]).max().unwrap_or(0)
+}
+
 /// How many bytes the word at `offset` has: to its closing quote, or to where a plain scalar ends.
 pub fn extent(text: &str, offset: usize) -> usize {
     let Some(rest) = text.get(offset..) else { return 0 };

@@ -9,7 +9,9 @@ use std::{
 };
 
 /// The most nodes a file may hold, aliases followed: a few lines of nested aliases could stand for billions.
-const MOST_NODES: usize = 50_000;
+const MOST_NODES: usize = 20_000;
+/// The most bytes that all its scalars may have, aliases followed: one long text can be repeated as well.
+const MOST_BYTES: usize = 4 << 20;
 
 /// A node of the tree.
 #[derive(Clone, Debug)]
@@ -72,6 +74,26 @@ impl Node {
         }
     }
 
+    /// Its child on the way to a node, with its number among the entries or items. It is looked for at the number that it was
+    /// written with first: merging may have moved it.
+    pub fn towards(&self, way: &[usize]) -> Option<(usize, &Node)> {
+        let leads = |n: &Node| way.starts_with(&n.at);
+        let first = way.get(self.at.len()).copied();
+        match &self.kind {
+            Kind::Map(entries) => {
+                let there = first.filter(|n| entries.get(*n).is_some_and(|e| leads(&e.value)));
+                let n = there.or_else(|| entries.iter().position(|e| leads(&e.value)))?;
+                Some((n, &entries[n].value))
+            }
+            Kind::List(items) => {
+                let there = first.filter(|n| items.get(*n).is_some_and(leads));
+                let n = there.or_else(|| items.iter().position(leads))?;
+                Some((n, &items[n]))
+            }
+            _ => None,
+        }
+    }
+
     /// Its items; none where it is no list.
     pub fn items(&self) -> &[Node] {
         match &self.kind {
@@ -94,12 +116,12 @@ pub struct Fault {
 
 /// Reads one document.
 pub fn parse(text: &str) -> Result<Node, Fault> {
-    let (budget, reason) = (Cell::new(MOST_NODES), RefCell::new(None));
+    let (budget, bytes, reason) = (Cell::new(MOST_NODES), Cell::new(MOST_BYTES), RefCell::new(None));
     let mut documents = serde_yaml::Deserializer::from_str(text);
     let Some(first) = documents.next() else {
         return Ok(Node { kind: Kind::Null, at: Vec::new() });
     };
-    let seed = Grow { at: Vec::new(), budget: &budget, reason: &reason };
+    let seed = Grow { at: Vec::new(), budget: &budget, bytes: &bytes, reason: &reason };
     let mut root = seed.deserialize(first).map_err(|e| fault(text, &e, reason.take()))?;
     if let Some(second) = documents.next() {
         let offset = Walk { path: &[], part: Part::Value, raw: None }.deserialize(second).err();
@@ -202,10 +224,14 @@ fn merge(node: &mut Node) {
     }
 }
 
+/// What is said where a budget is spent, and what to do.
+const TOO_MUCH: (&str, &str) = ("the file holds too much", "write fewer values; aliases count for what they repeat");
+
 /// Builds the tree.
 struct Grow<'b> {
     at: Vec<usize>,
     budget: &'b Cell<usize>,
+    bytes: &'b Cell<usize>,
     /// Why this file stopped it: message and help.
     reason: &'b RefCell<Option<(String, String)>>,
 }
@@ -214,7 +240,7 @@ impl Grow<'_> {
     fn child(&self, index: usize) -> Self {
         let mut at = self.at.clone();
         at.push(index);
-        Self { at, budget: self.budget, reason: self.reason }
+        Self { at, budget: self.budget, bytes: self.bytes, reason: self.reason }
     }
 
     fn leaf<E>(self, kind: Kind) -> Result<Node, E> {
@@ -232,11 +258,7 @@ impl<'de> DeserializeSeed<'de> for Grow<'_> {
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Node, D::Error> {
         match self.budget.get().checked_sub(1) {
             Some(left) => self.budget.set(left),
-            None => {
-                return Err(
-                    self.stop("the file holds too much", "write fewer values; aliases count for what they repeat")
-                );
-            }
+            None => return Err(self.stop(TOO_MUCH.0, TOO_MUCH.1)),
         }
         from.deserialize_any(self)
     }
@@ -267,6 +289,10 @@ impl<'de> Visitor<'de> for Grow<'_> {
         self.leaf(Kind::Number(value.to_string()))
     }
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Node, E> {
+        match self.bytes.get().checked_sub(value.len()) {
+            Some(left) => self.bytes.set(left),
+            None => return Err(self.stop(TOO_MUCH.0, TOO_MUCH.1)),
+        }
         self.leaf(Kind::Text(value.to_owned()))
     }
     fn visit_unit<E: serde::de::Error>(self) -> Result<Node, E> {

@@ -39,6 +39,8 @@ pub struct Tally {
     pub refused: usize,
     /// Not answered at all, or no connection to make them on: it was refused, reset, closed or timed out.
     pub broken: usize,
+    /// Of these, such as had no answer for 20 s.
+    pub late: usize,
 }
 
 impl Load {
@@ -61,7 +63,7 @@ impl Load {
             for visitor in 0..VISITORS {
                 let (at, requests, name) = (dir.display(), RATE * 2, name.clone());
                 let script = format!(
-                    "while [ ! -e {at}/stop ]; do h2load -c 1 -n {requests} --rps {RATE} -T 30 -N 5 {words}; done >{at}/{n}.{visitor} 2>&1"
+                    "while [ ! -e {at}/stop ]; do h2load -c 1 -n {requests} --rps {RATE} -T 60 -N 20 {words}; done >{at}/{n}.{visitor} 2>&1"
                 );
                 streams.push(std::thread::spawn(move || {
                     let lab = Lab::open(&lab::state_dir(), &name).unwrap();
@@ -90,10 +92,14 @@ impl Load {
         let all = self.end();
         let mut sum = Tally::default();
         for ((name, _), one) in STREAMS.iter().zip(&all) {
-            println!("    {what}: {name}: {} requests, {} refused, {} broken", one.made, one.refused, one.broken);
+            println!(
+                "    {what}: {name}: {} requests, {} refused, {} broken ({} late)",
+                one.made, one.refused, one.broken, one.late
+            );
             sum.made += one.made;
             sum.refused += one.refused;
             sum.broken += one.broken;
+            sum.late += one.late;
         }
         sum
     }
@@ -130,6 +136,7 @@ fn tally(text: &str) -> Tally {
             // A round that began nothing had no connection.
             sum.made += begun.max(1);
             sum.broken += begun.max(1) - good;
+            sum.late += number(line, " timeout");
         } else if line.starts_with("status codes:") {
             let refused = number(line, " 4xx") + number(line, " 5xx");
             sum.refused += refused;

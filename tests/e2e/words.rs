@@ -63,3 +63,31 @@ pub fn programs_get_json_and_nothing_else(w: &mut World) {
     w.apply(&[]);
     w.is_converged();
 }
+
+/// Every JSON document and line that was printed in all these cases is one that the schema describes, to the last field.
+pub fn all_json_is_what_the_schema_says(w: &mut World) {
+    let published = w.foobar_alone(&["schema"]);
+    assert_eq!(published.ends(0).stdout, foobar::report::json::SCHEMA_TEXT);
+    let schema = super::world::strict_schema();
+    let mut seen = std::collections::BTreeSet::new();
+    for run in w.said.iter().filter(|r| r.words.contains("--json") && !r.stdout.is_empty()) {
+        let documents: Vec<serde_json::Value> = match serde_json::from_str(&run.stdout) {
+            Ok(whole) => vec![whole],
+            Err(_) => {
+                run.stdout.lines().map(|l| serde_json::from_str(l).unwrap_or_else(|e| panic!("{e}: {l}"))).collect()
+            }
+        };
+        for document in documents {
+            let faults: Vec<String> =
+                schema.iter_errors(&document).map(|e| format!("{e} at {}", e.instance_path())).collect();
+            assert!(
+                faults.is_empty(),
+                "`foobar {}` printed what the schema has not: {faults:#?}\n{document:#}",
+                run.words
+            );
+            let kind = document.get("event").or(document.get("command")).and_then(|v| v.as_str()).unwrap_or_default();
+            seen.insert(kind.to_owned());
+        }
+    }
+    assert!(seen.contains("plan") && seen.contains("end"), "only {seen:?} were printed: nothing was tested");
+}

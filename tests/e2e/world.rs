@@ -156,6 +156,13 @@ impl World {
         self.finish(words, start(command, &self.dir, "run"))
     }
 
+    /// Runs the program with these words alone: no topology, no inventory.
+    pub fn foobar_alone(&mut self, words: &[&str]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_foobar"));
+        command.args(words).current_dir("/").stdin(Stdio::null());
+        self.finish(words, start(command, &self.dir, "run"))
+    }
+
     /// Waits for a run that was started.
     pub fn finish(&mut self, words: &[&str], started: Started) -> Run {
         let run = started.wait(&words.join(" "));
@@ -273,6 +280,25 @@ impl Run {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("stdout is no JSON ({e}): {self}"))
     }
+}
+
+/// The published schema, with nothing beyond it allowed: what is printed and not described there is a fault too.
+pub fn strict_schema() -> jsonschema::Validator {
+    fn tighten(schema: &mut Value) {
+        match schema {
+            Value::Object(map) => {
+                map.values_mut().for_each(tighten);
+                if map.contains_key("properties") && !map.contains_key("oneOf") {
+                    map.insert("additionalProperties".into(), false.into());
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(tighten),
+            _ => {}
+        }
+    }
+    let mut schema = serde_json::from_str(foobar::report::json::SCHEMA_TEXT).unwrap();
+    tighten(&mut schema);
+    jsonschema::validator_for(&schema).unwrap()
 }
 
 /// Without line breaks and frames that a narrow terminal brings.

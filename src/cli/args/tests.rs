@@ -27,7 +27,7 @@ fn help_of_every_command() {
     command.build();
     let mut all = Vec::new();
     walk(&mut command, "help", &mut all);
-    assert_eq!(all.len(), 15);
+    assert_eq!(all.len(), 19);
     for (name, text) in all {
         insta::assert_snapshot!(name, text);
     }
@@ -49,6 +49,10 @@ fn wrong_usage_is_64_and_asked_for_help_is_not() {
         &["plan", "-q", "-v"],
         &["plan", "-l", "a b"],
         &["plan", "--color", "sometimes"],
+        &["explain", "web-01"],
+        &["explain", "web-01:etc/x"],
+        &["explain", "web-01:/etc/x:0"],
+        &["explain", ":/etc/x"],
         &["lab"],
         &["lab", "exec", "web-01"],
         &["lab", "exec", "web-01", "--"],
@@ -73,6 +77,11 @@ fn a_whole_line_of_words() {
     assert_eq!(cli.talk.verbose, 2);
     let Command::Apply(apply) = cli.command else { panic!("another command") };
     assert!(apply.yes && apply.diff.style() == DiffStyle::Short);
+    let Command::Explain(explain) = parse(&["explain", "web-01:/etc/a:b:41"]).unwrap().command else {
+        panic!("another")
+    };
+    assert_eq!((explain.target.host.as_str(), explain.target.path.as_str()), ("web-01", "/etc/a:b"));
+    assert_eq!(explain.target.line, Some(41));
     let cli = parse(&["lab", "exec", "web-01", "--", "nginx", "-T"]).unwrap();
     let Command::Lab(LabArgs { command: LabCommand::Exec(exec) }) = cli.command else { panic!("another command") };
     assert_eq!((exec.host.as_str(), exec.command.len()), ("web-01", 2));

@@ -2,13 +2,15 @@
 //! from the topology; what it does is its own business.
 
 mod checks;
+mod origin;
 
 use super::{
     Check, Component, Desired, Endpoint, Peers, Source, bracketed, http,
     names::{
         APP_MIGRATE, APP_RO, APP_ROOT, APP_RW, APP_UNIT, APP_USER, STACK_CA, STACK_CA_FILE, STACK_CA_NAME,
-        database_objects, replication_source,
+        database_objects, new_passwords, replication_source,
     },
+    origin::{Origin, Source as From},
     site::{Release, Site},
     spec,
 };
@@ -29,7 +31,10 @@ use crate::{
     },
 };
 use serde::Serialize;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
 
 const ENVIRONMENT: &str = "/etc/foobar/app.env";
 const UNIT: &str = "/etc/systemd/system/foobar-app.service";
@@ -87,6 +92,16 @@ fn read_from<'a>(app: &spec::App, mysql: &'a spec::Mysql, host: &HostName) -> &'
 
 /// The environment of the app on a host, with the account it writes with.
 fn environment(site: &Site, app: &spec::App, host: &HostName, writer: (&str, &str)) -> Result<Content, TemplateError> {
+    let context = variables(site, app, host, writer);
+    Ok(Content::new(site.templates.render("app/app.env.tera", &context)?))
+}
+
+fn variables(
+    site: &Site,
+    app: &spec::App,
+    host: &HostName,
+    writer: (&str, &str),
+) -> BTreeMap<&'static str, Vec<Variable>> {
     let mut variables = Vec::new();
     let mut add = |name: &str, value: String| variables.push(Variable { name: name.to_owned(), value });
     for (name, value) in &app.env {
@@ -103,8 +118,11 @@ fn environment(site: &Site, app: &spec::App, host: &HostName, writer: (&str, &st
         add("DATABASE_READ_URL", url(site, mysql, read_from(app, mysql, host), APP_RO));
         add("DATABASE_WRITE_URL", url(site, mysql, &mysql.primary, writer));
     }
-    let context = std::collections::BTreeMap::from([("variables", variables)]);
-    Ok(Content::new(site.templates.render("app/app.env.tera", &context)?))
+    BTreeMap::from([("variables", variables)])
+}
+
+fn unit_context<'a>(site: &'a Site, app: &spec::App) -> UnitContext<'a> {
+    UnitContext { site: site.topology.site.as_str(), user: APP_USER, root: APP_ROOT, run: exec_start(app) }
 }
 
 /// Where the app listens.
@@ -202,6 +220,8 @@ impl Component for App {
         }
         let mysql = site.topology.mysql.as_ref();
         let mut ready: Vec<Key> = mysql.map(|m| Key::new(&m.primary, database_objects())).into_iter().collect();
+        // It reads from replicas, with passwords that come there from the primary.
+        ready.extend(mysql.into_iter().flat_map(|m| &m.replicas).map(|h| Key::new(h, new_passwords())));
         let migrates = app.migrate.as_ref().zip(app.on.first()).zip(release);
         if let Some(((command, first), release)) = migrates {
             let name = release_name(release);
@@ -222,9 +242,7 @@ impl Component for App {
         let mut previous: Option<Key> = None;
         for host in &app.on {
             let environment = environment(site, app, host, APP_RW)?;
-            let context =
-                UnitContext { site: site.topology.site.as_str(), user: APP_USER, root: APP_ROOT, run: exec_start(app) };
-            let unit = Content::new(site.templates.render("app/foobar-app.service.tera", &context)?);
+            let unit = Content::new(site.templates.render("app/foobar-app.service.tera", &unit_context(site, app))?);
             let files = vec![
                 File::directory("/etc/foobar"),
                 File::text(ENVIRONMENT, environment.clone()).mode(0o600),
@@ -270,5 +288,12 @@ impl Component for App {
 
     fn checks(&self, site: &Site) -> Vec<Check> {
         checks::all(site)
+    }
+
+    fn origins(&self, site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
+        origin::all(site, host)
+    }
+    fn secret_origin(&self, site: &Site, name: &str) -> Vec<From> {
+        origin::secret(site, name)
     }
 }

@@ -2,8 +2,15 @@
 //! How a ruleset gets onto a host without locking anyone out is the resource's business.
 
 mod checks;
+mod origin;
 
-use super::{Check, Component, Desired, Endpoint, Peers, packages, site::Site, spec::Protocol};
+use super::{
+    Check, Component, Desired, Endpoint, Peers,
+    origin::{self as why, Origin, Source},
+    packages,
+    site::Site,
+    spec::Protocol,
+};
 use crate::{
     base::{
         name::{HostName, PackageName},
@@ -18,6 +25,9 @@ use std::net::IpAddr;
 /// Seconds until a ruleset goes back unless a new login confirms it: a slow host's login takes a few.
 const CONFIRM_WITHIN: u32 = 45;
 
+/// The template of the ruleset.
+const TEMPLATE: &str = "firewall/firewall.nft.tera";
+
 /// `firewall:`
 #[derive(Debug)]
 pub struct Firewall {
@@ -30,6 +40,8 @@ struct Set {
     kind: &'static str,
     is_interval: bool,
     elements: Vec<String>,
+    #[serde(skip)]
+    from: Vec<Source>,
 }
 
 #[derive(Debug, Serialize)]
@@ -39,6 +51,8 @@ struct Rule {
     protocol: Protocol,
     port: u16,
     comment: String,
+    #[serde(skip)]
+    from: Vec<Source>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -48,11 +62,27 @@ struct Context {
     rules: Vec<Rule>,
 }
 
+/// One thing that is let in.
+struct Opening<'a> {
+    /// What the sets are named by.
+    set: &'a str,
+    protocol: Protocol,
+    port: u16,
+    /// From these networks; from everywhere where there are none named.
+    from: Option<Vec<IpNet>>,
+    comment: &'a str,
+    /// The keys that open the port.
+    port_origin: Vec<Source>,
+    /// The keys that say for whom.
+    peers_origin: Vec<Source>,
+}
+
 impl Context {
-    /// Lets these networks in, or everyone where there are none named.
-    fn allow(&mut self, set: &str, protocol: Protocol, port: u16, from: Option<Vec<IpNet>>, comment: &str) {
+    fn allow(&mut self, opening: Opening<'_>) {
+        let Opening { set, protocol, port, from, comment, port_origin, peers_origin } = opening;
         let mut rule = |family, set: Option<String>| {
-            self.rules.push(Rule { family, set, protocol, port, comment: comment.to_owned() });
+            let from = port_origin.clone();
+            self.rules.push(Rule { family, set, protocol, port, comment: comment.to_owned(), from });
         };
         let Some(from) = from else { return rule("", None) };
         // Overlapping networks in one set are an error to nft 1.0: they are joined here.
@@ -72,6 +102,7 @@ impl Context {
                 kind,
                 is_interval: !nets.iter().all(is_host),
                 elements: nets.iter().map(word).collect(),
+                from: peers_origin.clone(),
             });
         }
     }
@@ -112,18 +143,45 @@ impl Firewall {
         Self { endpoints }
     }
 
-    fn rendered(&self, site: &Site, host: &HostName) -> Result<String, TemplateError> {
+    fn context(&self, site: &Site, host: &HostName) -> Context {
         let mut context = Context { operator: Ruleset::OPERATOR, ..Context::default() };
-        context.allow("ssh", Protocol::Tcp, ssh_port(site, host), admins(site), "ssh");
+        context.allow(Opening {
+            set: "ssh",
+            protocol: Protocol::Tcp,
+            port: ssh_port(site, host),
+            from: admins(site),
+            comment: "ssh",
+            port_origin: origin::ssh(host),
+            peers_origin: origin::admins(site),
+        });
         for endpoint in self.endpoints.iter().filter(|e| e.host == *host && e.from != Peers::Loopback) {
-            let set = format!("{}_{}", endpoint.component, endpoint.port);
-            context.allow(&set, Protocol::Tcp, endpoint.port, networks(site, &endpoint.from), endpoint.component);
+            context.allow(Opening {
+                set: &format!("{}_{}", endpoint.component, endpoint.port),
+                protocol: Protocol::Tcp,
+                port: endpoint.port,
+                from: networks(site, &endpoint.from),
+                comment: endpoint.component,
+                port_origin: origin::endpoint(site, endpoint),
+                peers_origin: origin::peers(endpoint),
+            });
         }
         for (n, extra) in self.extra(site, host) {
-            let from = (!extra.from.is_empty()).then(|| extra.from.clone());
-            context.allow(&format!("allow_{n}"), extra.protocol, extra.port, from, "firewall.allow");
+            let way = |field: &str| vec![why::key(["firewall", "allow", &n.to_string(), field])];
+            context.allow(Opening {
+                set: &format!("allow_{n}"),
+                protocol: extra.protocol,
+                port: extra.port,
+                from: (!extra.from.is_empty()).then(|| extra.from.clone()),
+                comment: "firewall.allow",
+                port_origin: way("port"),
+                peers_origin: way("from"),
+            });
         }
-        site.templates.render("firewall/firewall.nft.tera", &context)
+        context
+    }
+
+    fn rendered(&self, site: &Site, host: &HostName) -> Result<String, TemplateError> {
+        site.templates.render(TEMPLATE, &self.context(site, host))
     }
 
     /// The extra rules of a host, by their place in the topology.
@@ -169,5 +227,9 @@ impl Component for Firewall {
 
     fn checks(&self, site: &Site) -> Vec<Check> {
         checks::all(self, site)
+    }
+
+    fn origins(&self, site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
+        origin::all(self, site, host)
     }
 }

@@ -2,11 +2,13 @@
 //! here, because neither `haproxy -c` nor the reload's exit code says it.
 
 mod checks;
+mod origin;
 pub mod traffic;
 
 use super::{
     Check, Component, Desired, Endpoint, Peers, bracketed, http,
     names::{APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_UNIT, NGINX_UNIT, SITE},
+    origin::{Origin, Source, key},
     packages,
     site::Site,
     spec::{self, Algorithm, Backends, Profile},
@@ -21,9 +23,9 @@ use crate::{
         template::TemplateError,
     },
     resource::{
-        Key, Resource,
+        Collector, Key, Probe, Resource,
         files::{File, Files},
-        service::{Input, Service},
+        service::{Input, Service, Shown},
     },
 };
 use serde::Serialize;
@@ -81,6 +83,14 @@ pub fn health_path(site: &Site) -> String {
     own.or(app).map_or("/healthz".into(), |p| p.as_str().to_owned())
 }
 
+/// Where [`health_path`] comes from.
+pub fn health_path_origin(site: &Site) -> Source {
+    match (site.topology.haproxy.as_ref().is_some_and(|h| h.health.path.is_some()), &site.topology.app) {
+        (false, Some(_)) => key(["app", "health"]),
+        _ => key(["haproxy", "health", "path"]),
+    }
+}
+
 fn context(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Context {
     let topology = &site.topology;
     let v4 = Bind { address: "*", options: "" };
@@ -120,6 +130,10 @@ fn context(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Context {
     }
 }
 
+fn unit_context(haproxy: &spec::Haproxy) -> Map {
+    Map::from([("nofile", 2 * haproxy.maxconn + DESCRIPTOR_MARGIN)])
+}
+
 /// The configuration of a balancer, and the digest that it answers with on loopback once it runs.
 fn rendered(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Result<(String, String), TemplateError> {
     let mut context = context(site, haproxy, host);
@@ -152,6 +166,19 @@ fn reload() -> Script {
         .line("  sleep 0.1")
         .line("done")
 }
+
+/// The serial number of the certificate that the worker holds under each path: its runtime socket takes others.
+static SHOWN: Collector = Collector {
+    name: "haproxy_shown",
+    volatile: &[],
+    body: r#"
+[ -S /run/haproxy/admin.sock ] || return 0
+for path; do
+  serial=$(printf 'show ssl cert %s\n' "$path" | socat -t 2 - UNIX-CONNECT:/run/haproxy/admin.sock 2>/dev/null | sed -n 's/^Serial: //p')
+  [ -z "$serial" ] || printf '%s\t%s\n' "$path" "$serial"
+done
+:"#,
+};
 
 /// Where the balancer tells its host what it runs.
 fn local() -> SocketAddr {
@@ -223,9 +250,7 @@ impl Component for Haproxy {
         let Some(haproxy) = &site.topology.haproxy else { return Ok(()) };
         for host in &haproxy.on {
             let (config, generation) = rendered(site, haproxy, host)?;
-            let nofile = 2 * haproxy.maxconn + DESCRIPTOR_MARGIN;
-            let unit =
-                site.templates.render("haproxy/unit.conf.tera", &[("nofile", nofile)].into_iter().collect::<Map>())?;
+            let unit = site.templates.render("haproxy/unit.conf.tera", &unit_context(haproxy))?;
             let pem = format!(
                 "{}\n{}\n",
                 place(&format!("{SITE}.crt"), Encoding::Plain),
@@ -246,6 +271,8 @@ impl Component for Haproxy {
             let input =
                 |path: &str, content: Content, from: &Files| Input { path: path.into(), content, from: from.id() };
             let mut service = Service::new(HAPROXY_UNIT);
+            service.shown =
+                Some(Shown { probe: Probe::new(&SHOWN, [CERTIFICATE]), keys: &[CERTIFICATE], content: pem.clone() });
             service.restart_on = vec![input(DROP_IN, unit, &drop_in)];
             service.reload_on = vec![input(CONFIG, config, &files), input(CERTIFICATE, pem, &files)];
             service.reload = Some(reload());
@@ -271,6 +298,10 @@ impl Component for Haproxy {
 
     fn checks(&self, site: &Site) -> Vec<Check> {
         checks::all(site)
+    }
+
+    fn origins(&self, site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
+        origin::all(site, host)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     },
     resource::{
         Action, Change, Collector, Observation, Probe, Refusal, Resource, ResourceId, Seen,
+        drift::Drift,
         release::Current,
         service::{Service, UNITS},
     },
@@ -235,7 +236,7 @@ impl Resource for Traffic {
         };
         let (_, change) = self.pool.put_back(&self.member);
         let why = format!("it is {how}: a run was cut off, or somebody took it out by hand");
-        Ok(Some(change.detail(why)))
+        Ok(Some(change.detail(why).drift(Drift::TakenOut)))
     }
 }
 

@@ -2,13 +2,15 @@
 //! topology says; no file on any host does.
 
 mod checks;
+mod origin;
 
 use super::{
     Check, Component, Desired, Endpoint, Peers, Source,
     names::{
-        APP_MIGRATE, APP_RO, APP_RW, CHECKER, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT, REPLICATION, SEED, STACK_CA,
-        STACK_CA_NAME, database_objects, replication_source,
+        APP_MIGRATE, APP_RO, APP_RW, APP_UNIT, CHECKER, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT, REPLICATION, SEED,
+        STACK_CA, STACK_CA_NAME, database_objects, replication_source,
     },
+    origin::{Origin, Source as From},
     packages,
     site::Site,
     spec::{self, Engine},
@@ -24,12 +26,15 @@ use crate::{
     resource::{
         Impact, Key, Resource,
         database::{CANARY, Database, Login},
+        db_copier::Copier,
         db_directory::DataDirectory,
+        db_password::{Arrived, Retired},
         db_role::{Acknowledged, Writable},
+        db_variables::Variables,
         dialect::Dialect,
         files::{File, Files},
         replication::Replication,
-        service::{Input, Service},
+        service::{Input, Service, Shown},
         system::Offered,
     },
 };
@@ -116,22 +121,34 @@ fn nofile(mysql: &spec::Mysql) -> Option<u32> {
     Some(mysql.max_connections.saturating_mul(5).saturating_add(8_192)).filter(|n| *n > package)
 }
 
-fn render(site: &Site, mysql: &spec::Mysql, host: &HostName) -> Result<Content, TemplateError> {
-    let address = site.address(host);
-    let loopback = if address.is_ipv4() { "127.0.0.1" } else { "127.0.0.1,::1" };
-    let template = match mysql.engine {
+/// The engine's template.
+fn template(mysql: &spec::Mysql) -> &'static str {
+    match mysql.engine {
         Engine::Mariadb => "mysql/mariadb.cnf.tera",
         Engine::Mysql => "mysql/mysql.cnf.tera",
-    };
-    let context = Context {
+    }
+}
+
+/// Where the unit's own settings go.
+fn drop_in(mysql: &spec::Mysql) -> String {
+    format!("/etc/systemd/system/{}.d/foobar.conf", unit(mysql))
+}
+
+fn context(site: &Site, mysql: &spec::Mysql, host: &HostName) -> Context {
+    let address = site.address(host);
+    let loopback = if address.is_ipv4() { "127.0.0.1" } else { "127.0.0.1,::1" };
+    Context {
         server_id: server_id(site, mysql, host),
         address,
         bind: if address.is_loopback() { address.to_string() } else { format!("{address},{loopback}") },
         max_connections: mysql.max_connections,
         semi_sync: if semi_sync(mysql) { "ON" } else { "OFF" },
         tls: DATABASE_TLS,
-    };
-    Ok(Content::new(site.templates.render(template, &context)?))
+    }
+}
+
+fn render(site: &Site, mysql: &spec::Mysql, host: &HostName) -> Result<Content, TemplateError> {
+    Ok(Content::new(site.templates.render(template(mysql), &context(site, mysql, host))?))
 }
 
 /// What the server itself says of its files, and what it does not look at until it starts: MySQL then goes on without TLS,
@@ -181,6 +198,7 @@ fn logins(site: &Site, mysql: &spec::Mysql) -> Vec<Login> {
         secret: secret.into(),
         on: on.map(str::to_owned),
         privileges: privileges.to_vec(),
+        locked: name == SEED.0,
     };
     let schema = Some(mysql.database.as_str());
     let mut all = vec![login(APP_RW, schema, &DATA), login(APP_RO, schema, &["SELECT"])];
@@ -247,18 +265,28 @@ impl Mysql {
         let from = files.id();
         let files = desired.want(host, files, []);
         let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
-        let drop_in = format!("/etc/systemd/system/{}.d/foobar.conf", unit(mysql));
+        let drop_in = drop_in(mysql);
         let drop_in_text =
             Content::new(site.templates.render("mysql/unit.conf.tera", &Unit { nofile: nofile(mysql) })?);
         let unit_files = Files::new("database unit", vec![File::text(&drop_in, drop_in_text.clone())]);
         let mut service = Service::new(unit(mysql));
         let own = Input { path: drop_in, content: drop_in_text, from: unit_files.id() };
-        service.restart_on = vec![input(path, text), own];
+        service.restart_on = vec![input(path, text.clone()), own];
+        // MariaDB tells this to sessions over TLS alone, and can be pointed to no other file while it runs.
+        service.shown = (mysql.engine == Engine::Mysql).then(|| Shown {
+            probe: dialect(mysql).probe(),
+            keys: &["Ssl_server_not_before", "Ssl_server_not_after"],
+            content: crt_text.clone(),
+        });
         service.reload_on = vec![input(&ca, ca_text), input(&crt, crt_text), input(&key, key_text)];
         // Neither statement is written to the binary log.
         let reload = match mysql.engine {
-            Engine::Mariadb => "FLUSH LOCAL SSL",
-            Engine::Mysql => "ALTER INSTANCE RELOAD TLS",
+            Engine::Mariadb => "FLUSH LOCAL SSL".to_owned(),
+            // Somebody may have pointed it elsewhere at run time.
+            Engine::Mysql => {
+                let set = |(name, path): (&str, &str)| format!("SET GLOBAL ssl_{name}=\"{path}\"; ");
+                [("ca", ca.as_str()), ("cert", &crt), ("key", &key)].map(set).concat() + "ALTER INSTANCE RELOAD TLS"
+            }
         };
         service.reload = Some(Script::new().line(format!("{} -e '{reload}'", dialect(mysql).client())));
         // A MySQL that stops while a replica listens waits for it some ten seconds longer; this ends with the process.
@@ -269,7 +297,11 @@ impl Mysql {
         let directory = desired.want(host, DataDirectory { dialect: dialect(mysql) }, [files.clone()]);
         let mut after = vec![files, directory, desired.want(host, unit_files, [])];
         after.extend_from_slice(others);
-        Ok(desired.want(host, service, after))
+        let server = desired.want(host, service, after);
+        let file = text.resolve(&Default::default()).map(|t| t.expose().to_owned()).unwrap_or_default();
+        let variables = Variables { dialect: dialect(mysql), unit: unit(mysql).into(), file };
+        desired.want(host, variables, [server.clone()]);
+        Ok(server)
     }
 
     fn secrets(site: &Site, mysql: &spec::Mysql, desired: &mut Desired) {
@@ -338,31 +370,62 @@ impl Component for Mysql {
             schemas: vec![mysql.database.as_str().to_owned(), CANARY.into()],
             logins: logins(site, mysql),
         };
+        let accounts = objects.clone();
         let objects = desired.want(&mysql.primary, objects, [open]);
         debug_assert_eq!(objects.id, database_objects());
+        let replication = || Replication {
+            dialect,
+            primary: mysql.primary.clone(),
+            address: site.address(&mysql.primary),
+            login: REPLICATION,
+            seed: SEED,
+            authority: format!("{DATABASE_TLS}/ca.crt"),
+            unit: unit.into(),
+            acknowledges: semi_sync(mysql),
+        };
+        let copier = |open| Copier {
+            dialect,
+            account: SEED.0,
+            replicas: mysql.replicas.iter().map(|r| (r.clone(), replication())).collect(),
+            open,
+        };
         let mut followed = vec![objects.clone()];
+        let mut ready = objects;
+        if !mysql.replicas.is_empty() {
+            ready = desired.want(&mysql.primary, copier(true), [ready]);
+        }
         for (replica, closed) in mysql.replicas.iter().zip(closed) {
-            let replication = Replication {
-                dialect,
-                primary: mysql.primary.clone(),
-                address: site.address(&mysql.primary),
-                login: REPLICATION,
-                seed: SEED,
-                authority: format!("{DATABASE_TLS}/ca.crt"),
-                unit: unit.into(),
-                acknowledges: semi_sync(mysql),
-            };
-            followed.push(desired.want(replica, replication, [closed, objects.clone()]));
+            let mut after = vec![closed, ready.clone()];
+            // MySQL's donor serves one copy at a time, and refuses a second.
+            after.extend(followed.last().filter(|_| mysql.engine == Engine::Mysql).cloned());
+            followed.push(desired.want(replica, replication(), after));
             debug_assert_eq!(followed.last().map(|k| &k.id), Some(&replication_source()));
         }
+        let mut done: Vec<Key> = followed.iter().skip(1).cloned().collect();
+        for (replica, source) in mysql.replicas.iter().zip(done.clone()) {
+            let arrived = Arrived { primary: mysql.primary.clone(), objects: accounts.clone() };
+            done.push(desired.want(replica, arrived, [source]));
+        }
+        // Who still uses the former passwords: the replicas, and the app on every host.
+        done.extend(site.topology.app.iter().flat_map(|a| &a.on).map(|h| Key::new(h, Service::key(APP_UNIT))));
+        done.push(followed[0].clone());
+        desired.want(&mysql.primary, Retired { objects: accounts }, done);
         if !mysql.replicas.is_empty() {
             let wait = Acknowledged { dialect, unit: unit.into(), on: semi_sync(mysql) };
-            desired.want(&mysql.primary, wait, followed);
+            desired.want(&mysql.primary, wait, followed.clone());
+            desired.want(&mysql.primary, copier(false), followed);
         }
         Ok(())
     }
 
     fn checks(&self, site: &Site) -> Vec<Check> {
         checks::all(site)
+    }
+
+    fn origins(&self, site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
+        origin::all(site, host)
+    }
+    fn secret_origin(&self, site: &Site, name: &str) -> Vec<From> {
+        origin::secret(site, name)
     }
 }

@@ -1,10 +1,12 @@
 //! The web servers: static files, the application behind them, the client's address from the balancers' word alone.
 
 mod checks;
+mod origin;
 
 use super::{
     Check, Component, Desired, Endpoint, Peers, bracketed, haproxy, http,
     names::{APP_ROOT, GENERATION, NGINX_UNIT},
+    origin::Origin,
     packages,
     site::Site,
     spec,
@@ -159,5 +161,9 @@ impl Component for Nginx {
 
     fn checks(&self, site: &Site) -> Vec<Check> {
         checks::all(site)
+    }
+
+    fn origins(&self, site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
+        origin::all(site, host)
     }
 }

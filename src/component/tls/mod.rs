@@ -6,6 +6,7 @@ mod checks;
 use super::{
     Check, Component, Desired, Endpoint, Source,
     names::{SITE, SITE_CA, SITE_CA_FILE},
+    origin::{self, Source as From},
     packages,
     site::Site,
     spec::Certificate,
@@ -71,5 +72,18 @@ impl Component for Tls {
 
     fn checks(&self, site: &Site) -> Vec<Check> {
         checks::all(site)
+    }
+    fn secret_origin(&self, site: &Site, name: &str) -> Vec<From> {
+        let stem = name.trim_end_matches(".crt").trim_end_matches(".key");
+        let own = |what| [vec![From::Own(what), origin::key(["tls", "certificate"])], origin::names()].concat();
+        match (stem, &site.topology.tls.certificate) {
+            (SITE, Certificate::Files { .. }) => {
+                let which = if name.ends_with(".crt") { "cert" } else { "key" };
+                vec![origin::key(["tls", "certificate", which])]
+            }
+            (SITE, _) => own("made by foobar, for the site's names"),
+            (SITE_CA, _) => own("made once, signs for the site's names alone"),
+            _ => Vec::new(),
+        }
     }
 }

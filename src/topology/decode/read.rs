@@ -7,6 +7,8 @@ use crate::topology::{
     yaml::{Kind, Node},
 };
 
+use std::collections::BTreeMap;
+
 /// Reads one file's tree, and keeps what was wrong with it.
 pub struct Reader<'d> {
     /// The file.
@@ -17,6 +19,8 @@ pub struct Reader<'d> {
     pub problems: Vec<Problem>,
     /// Values that no snippet may show.
     pub masked: Vec<Place>,
+    /// Keys that were written almost right, by the way to the mapping that they stand in.
+    pub misspelt: Vec<(Vec<usize>, &'static str)>,
 }
 
 /// Every key there is, by the mapping it stands in: what is known, what is near, and where a misplaced key belongs.
@@ -44,7 +48,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
 impl<'d> Reader<'d> {
     /// A reader at the start of a file.
     pub fn new(file: File, document: &'d Document) -> Self {
-        Self { file, document, problems: Vec::new(), masked: Vec::new() }
+        Self { file, document, problems: Vec::new(), masked: Vec::new(), misspelt: Vec::new() }
     }
 
     /// A node's key.
@@ -76,21 +80,15 @@ impl<'d> Reader<'d> {
         let mut name = String::new();
         let Some(mut here) = self.document.root.as_ref() else { return name };
         while here.at != node.at {
-            let leads = |n: &Node| node.at.starts_with(&n.at);
-            here = match &here.kind {
+            let Some((at, next)) = here.towards(&node.at) else { break };
+            match &here.kind {
                 Kind::Map(entries) => {
-                    let Some(entry) = entries.iter().find(|e| leads(&e.value)) else { break };
-                    let key = quoted(entry.key.as_deref().unwrap_or("?"));
+                    let key = quoted(entries[at].key.as_deref().unwrap_or("?"));
                     name.push_str(&if name.is_empty() { key } else { format!(".{key}") });
-                    &entry.value
                 }
-                Kind::List(items) => {
-                    let Some((at, item)) = items.iter().enumerate().find(|(_, i)| leads(i)) else { break };
-                    name.push_str(&format!("[{at}]"));
-                    item
-                }
-                _ => break,
-            };
+                _ => name.push_str(&format!("[{at}]")),
+            }
+            here = next;
         }
         name
     }
@@ -114,20 +112,24 @@ impl<'d> Reader<'d> {
             }
         };
         let mut seen: Vec<(&str, &Node)> = Vec::new();
+        let mut first: BTreeMap<&str, &Node> = BTreeMap::new();
         for entry in entries {
             let Some(key) = entry.key.as_deref() else {
                 let problem = Problem::error("a key must be plain text").at(self.key(&entry.value), "this key is not");
                 self.refuse(problem.help("put quotes around a text that starts with { or ["));
                 continue;
             };
-            match seen.iter().find(|(k, _)| *k == key) {
-                Some((_, first)) => {
+            match first.get(key).copied() {
+                Some(first) => {
                     let problem = Problem::error(format!("`{}` stands here twice", quoted(key)))
                         .at(self.key(&entry.value), "again here")
                         .at(self.key(first), "first here");
                     self.refuse(problem.help("keep one of them"));
                 }
-                None => seen.push((key, &entry.value)),
+                None => {
+                    first.insert(key, &entry.value);
+                    seen.push((key, &entry.value));
+                }
             }
         }
         seen
@@ -151,6 +153,7 @@ impl<'d> Reader<'d> {
             };
             let problem = Problem::error(format!("unknown key `{}` in {whose}", quoted(key)));
             let near = likely(key, known.iter().copied());
+            self.misspelt.extend(near.map(|near| (node.at.clone(), near)));
             let elsewhere = KEYS.iter().find(|(name, known)| !name.is_empty() && *name != keys && known.contains(&key));
             let (label, help) = match (near, elsewhere) {
                 (Some(near), _) => (format!("did you mean `{near}`?"), format!("write `{near}`, or remove it")),
@@ -169,8 +172,11 @@ impl<'d> Reader<'d> {
 
     /// Says that a key is missing.
     pub fn missing(&mut self, node: &Node, key: &str, help: &str) {
-        // What is no mapping at all has been refused for that.
-        if !matches!(node.kind, Kind::Map(_) | Kind::Null) {
+        // What is no mapping at all has been refused for that, a key that was written almost right for its spelling, and
+        // a file that is empty is told so once.
+        let is_misspelt = self.misspelt.iter().any(|(at, near)| *at == node.at && *near == key);
+        let is_empty_file = node.at.is_empty() && matches!(node.kind, Kind::Null);
+        if !matches!(node.kind, Kind::Map(_) | Kind::Null) || is_misspelt || is_empty_file {
             return;
         }
         let (name, place) = (self.name(node), self.key(node));

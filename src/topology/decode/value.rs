@@ -63,8 +63,13 @@ impl Reader<'_> {
 
     fn refused(&mut self, place: Place, who: &str, text: &str, error: &NameError, fits: impl Fn(&str) -> bool) {
         let tidy = text.trim().trim_end_matches('.').to_lowercase();
-        let guesses =
-            [tidy.clone(), tidy.replace(['_', ' '], "-"), tidy.replace(['-', ' ', '.'], "_"), format!("/{tidy}")];
+        let guesses = [
+            tidy.clone(),
+            tidy.trim_start_matches('-').to_owned(),
+            tidy.replace(['_', ' '], "-"),
+            tidy.replace(['-', ' ', '.'], "_"),
+            format!("/{tidy}"),
+        ];
         let help = match guesses.iter().find(|g| !tidy.is_empty() && fits(g)) {
             Some(guess) => format!("write `{guess}`"),
             None => example(error.what).to_owned(),

@@ -10,7 +10,8 @@ use crate::topology::{
 /// A topology needs somewhere to be.
 pub fn no_hosts(facts: &Facts<'_>) -> Vec<Problem> {
     let unread = facts.documents.inventory.as_ref().is_some_and(|d| d.root.is_none());
-    if !facts.topology.hosts.is_empty() || unread || facts.host_words().is_empty() {
+    if !facts.topology.hosts.is_empty() || unread || facts.misspelt.contains(&"hosts") || facts.host_words().is_empty()
+    {
         return Vec::new();
     }
     let place = facts.documents.key(&["hosts"]);

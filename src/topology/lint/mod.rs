@@ -20,6 +20,8 @@ pub struct Facts<'f> {
     pub topology: &'f Topology,
     /// Where everything was written.
     pub documents: &'f Documents,
+    /// Sections that were written almost right: told already, and not to be missed as well.
+    pub misspelt: &'f [&'static str],
     /// The user's certificate, where its files could be read.
     pub certificate: Option<&'f CertificateText<'f>>,
     /// Seconds since the epoch.
@@ -82,9 +84,9 @@ impl Facts<'_> {
         item.map_or_else(|| self.documents.key(keys), |i| place(i, Part::Value))
     }
 
-    /// Whether a section is written, readable or not.
+    /// Whether a section is written, readable or not, misspelt or not.
     pub fn has(&self, section: &str) -> bool {
-        self.documents.find(&[section]).is_some()
+        self.documents.find(&[section]).is_some() || self.misspelt.contains(&section)
     }
 }
 

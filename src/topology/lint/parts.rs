@@ -15,7 +15,7 @@ use crate::{
 /// Variables that foobar gives to the app.
 pub const OWN_VARIABLES: &[&str] = &["LISTEN", "DATABASE_WRITE_URL", "DATABASE_READ_URL", "DATABASE_CA"];
 
-/// An empty file has been said to lack `site`; this says why.
+/// A file with nothing in it: what it lacks is not told as well.
 pub fn empty_file(facts: &Facts<'_>) -> Vec<Problem> {
     let whole = |file| Place { file, spot: Spot::Whole };
     let empty = |file| {

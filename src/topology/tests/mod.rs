@@ -2,6 +2,7 @@
 //! through or makes it panic.
 
 mod certificates;
+mod hostile;
 
 use super::{Draft, Report, Source, Sources, Valid, load};
 use crate::{
@@ -126,6 +127,16 @@ fn mistakes_are_said_all_at_once_each_at_its_line() {
     for (name, text) in [
         ("empty", String::new()),
         ("not-a-mapping", "- a\n- b\n".into()),
+        ("empty-inventory", FULL.into()),
+        (
+            "misspelt",
+            FULL.replace("site: www", "sitee: www")
+                .replace("nginx:", "ngnix:")
+                .replace("hosts:", "host:")
+                .replace("primary:", "primry:")
+                .replace("source:", "sourse:"),
+        ),
+        ("leading-dash", FULL.replace("/assets: public", "/assets: -rf")),
         ("syntax", "site: [www.foobar.com\nhosts: {}\n".into()),
         ("tabs", "site: www.foobar.com\nhosts:\n\tlb-01: {}\n".into()),
         ("twice", "site: www.foobar.com\nsite: www.example.com\n".into()),
@@ -144,7 +155,8 @@ fn mistakes_are_said_all_at_once_each_at_its_line() {
         ),
         ("hostile", FULL.replace("database: foobar", "database: \"a;b\"").replace("/healthz", "\"/a{b\"")),
     ] {
-        insta::assert_snapshot!(name, refused(&text, None));
+        let inventory = (name == "empty-inventory").then_some("# nobody yet\n");
+        insta::assert_snapshot!(name, refused(&text, inventory));
     }
 }
 

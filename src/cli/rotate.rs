@@ -1,0 +1,137 @@
+//! `foobar rotate`: another value for a secret that foobar makes itself. Which steps that takes follows from the plan, as for any
+//! other change; how a database account keeps its former password meanwhile is `resource/db_password.rs`.
+
+use super::{
+    args::RotateArgs,
+    carry,
+    exit::Exit,
+    screen::Screen,
+    work::{self, Work},
+};
+use crate::{
+    component::{SecretSpec, Source},
+    plan::desired::FINGERPRINT_KEY,
+    report::{json, plan},
+};
+
+/// What can be rotated, and in the user's words what it is.
+fn kind(spec: &SecretSpec) -> Option<&'static str> {
+    match &spec.source {
+        Source::Password if spec.name == FINGERPRINT_KEY => None,
+        Source::Password if spec.name.starts_with("mysql-") => Some("a database password"),
+        Source::Password => Some("a secret of the app"),
+        Source::Leaf { .. } => Some("a certificate"),
+        Source::Given(_) | Source::Authority { .. } => None,
+    }
+}
+
+/// The secret that a name means: its own, a database account's (`app_rw`), a variable's of the app (`SESSION_KEY`).
+fn meant<'a>(specs: &'a [SecretSpec], name: &str) -> Option<&'a SecretSpec> {
+    let dashed = name.replace('_', "-").to_lowercase();
+    let same = |spec: &&SecretSpec| {
+        let known = spec.name.to_lowercase();
+        let of_account = known.strip_prefix("mysql-").is_some_and(|rest| dashed.ends_with(rest));
+        spec.name == name || known == format!("app-{dashed}") || known == format!("app.{dashed}") || of_account
+    };
+    specs.iter().find(|spec| spec.name == name).or_else(|| specs.iter().find(same))
+}
+
+/// Why a secret is not rotated, and what to do instead.
+fn refused(spec: &SecretSpec) -> (&'static str, &'static str) {
+    match &spec.source {
+        Source::Given(_) => ("its value is yours", "change it where it comes from, then run foobar apply"),
+        Source::Authority { .. } => (
+            "it is an authority, and whoever trusts it would trust nothing that the next one signs",
+            "rotate what it signs instead; it is good for ten years",
+        ),
+        _ => ("everything that foobar keeps on record is keyed with it", "it leaves no host; leave it as it is"),
+    }
+}
+
+/// `foobar rotate`
+pub async fn rotate(screen: &Screen, args: &RotateArgs) -> Result<Exit, Exit> {
+    let mut work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
+    let specs = work::compile(screen, &work.site)?.secrets;
+    if args.names.is_empty() {
+        let known: Vec<_> = specs.iter().filter_map(|s| Some((s.name.as_str(), kind(s)?))).collect();
+        let width = known.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let lines = || known.iter().map(|(name, kind)| format!("{name:width$}  {kind}\n")).collect::<String>();
+        screen.data(&if args.json.json { json::secrets(&known) } else { lines() });
+        return Ok(Exit::Done);
+    }
+    let mut wrong = false;
+    for name in &args.names {
+        match meant(&specs, name) {
+            Some(spec) if kind(spec).is_some() => {
+                work.renew.insert(spec.name.clone());
+            }
+            Some(spec) => {
+                let (why, help) = refused(spec);
+                screen.problem("foobar::rotate", &format!("{name} is not rotated: {why}"), help);
+                wrong = true;
+            }
+            None => {
+                screen.problem(
+                    "foobar::rotate",
+                    &format!("there is no secret {name}"),
+                    "`foobar rotate` without a name lists those there are",
+                );
+                wrong = true;
+            }
+        }
+    }
+    if wrong {
+        return Err(Exit::Usage);
+    }
+    let look = work.look(screen).await?;
+    if args.json.json {
+        screen.also_json();
+    } else {
+        screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style())));
+    }
+    carry::agree(screen, &look.plan, args.yes, "Rotate, and apply what else differs?").await?;
+    carry::carry_out(screen, &work, &look, args.json.json, "rotate").await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::secret::Secret;
+
+    fn specs() -> Vec<SecretSpec> {
+        let spec = |name: &str, source| SecretSpec { name: name.into(), source, homes: vec![] };
+        vec![
+            spec(FINGERPRINT_KEY, Source::Password),
+            spec("mysql-app-rw", Source::Password),
+            spec("mysql-repl", Source::Password),
+            spec("app-session-key", Source::Password),
+            spec("app.lower", Source::Password),
+            spec("app-mail-key", Source::Given(Secret::new("x"))),
+            spec("site-ca", Source::Authority { common_name: "x".into(), names: vec![] }),
+            spec("site", Source::Leaf { by: "site-ca".into(), names: vec![], days: 1 }),
+        ]
+    }
+
+    #[test]
+    fn a_secret_goes_by_the_names_that_its_users_know() {
+        let specs = specs();
+        for (name, want) in [
+            ("mysql-app-rw", Some("mysql-app-rw")),
+            ("app_rw", Some("mysql-app-rw")),
+            ("foobar_repl", Some("mysql-repl")),
+            ("SESSION_KEY", Some("app-session-key")),
+            ("lower", Some("app.lower")),
+            ("site", Some("site")),
+            ("nothing", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(&specs, name).map(|s| s.name.as_str()), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_foobar_did_not_make_or_others_rely_on_stays() {
+        let kinds: Vec<bool> = specs().iter().map(|s| kind(s).is_some()).collect();
+        assert_eq!(kinds, [false, true, true, true, true, false, false, true]);
+    }
+}
