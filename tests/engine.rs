@@ -183,6 +183,17 @@ async fn a_failure_stops_what_is_behind_it_everywhere_and_names_itself_as_the_ca
     assert!(heard.contains("StepSkipped") && !heard.contains("hunter2"), "{heard}");
 }
 
+/// Leaves a file once a failure is known to the engine.
+struct Signal(PathBuf);
+
+impl Reporter for Signal {
+    fn event(&mut self, event: &Event) {
+        if matches!(event, Event::StepFailed { .. }) {
+            std::fs::write(&self.0, "").unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_was_begun_is_ended_also_after_a_failure_elsewhere() {
     let hosts = Directories::new("closing");
@@ -190,13 +201,14 @@ async fn what_was_begun_is_ended_also_after_a_failure_elsewhere() {
     let mut plan = plan(&[
         ("lb", "echo out >>LOG", &[]),
         ("web", slow, &[0]),
-        ("db", "while ! grep -q out LOG; do sleep 0.02; done; touch LOG.failed; false", &[]),
+        ("db", "while ! grep -q out LOG; do sleep 0.02; done; false", &[]),
         ("lb", "echo back >>LOG", &[0, 1]),
         ("lb", "echo never >>LOG", &[3]),
         ("web", "echo never >>LOG", &[3]),
     ]);
     plan.steps[3].change.is_closing = true;
-    let (outcome, _) = run(&hosts, &plan).await;
+    let signal = Events::new(Signal(hosts.root.join("log.failed")));
+    let outcome = apply(&hosts, &plan, &Secrets::default(), "alice@desk, apply", &signal).await;
     assert_eq!(outcome.failed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
     assert_eq!(outcome.skipped, [(4, Some(2)), (5, Some(2))]);
     assert_eq!(hosts.log(), "out\nchanged\nback\n");
