@@ -19,13 +19,30 @@
 //! | 2 | `resource/` | what a host can have, one kind a file: how it is probed, how it differs |
 //! | 3 | `component/` | what is deployed, one component a file: its resources, its checks, its endpoints; `spec.rs` has the YAML shape of all of them, since the site that each reads holds every one |
 //! | 4 | `topology/` | the user's YAML: parse, locate, validate, lints |
-//! | 5 | `plan/` | desired, observed, settled secrets, diff, order |
+//! | 5 | `plan/` | desired, observed, settled secrets, diff, what is taken away, order; the lease and the generations of a host, as scripts and what they say |
 //! | 6 | `event/` | the border between doing and showing |
 //! | 7 | `transport/` | one method, `run(host, script)`; `ssh.rs` is the one that uses the network |
-//! | 8 | `engine/` | generic effects: observe, apply (a ready-queue over the graph), verify, and the mint of secrets |
+//! | 8 | `engine/` | generic effects: observe, apply (a ready-queue over the graph), leases, verify, and the mint of secrets |
 //! | 9 | `report/` | events and plans into text, live progress, JSON lines |
 //! | 10 | `cli/` | clap, exit codes, reading local files, one short recipe a command |
 //! | apart | `lab/` | real throw-away hosts on this machine; nothing imports it but `cli` |
+//!
+//! # What foobar owns
+//!
+//! Each host keeps a registry (`/var/lib/foobar/owned`, root-only), a line a thing: its kind, its name, whose it was before,
+//! and what its removal must know. A resource names its own in [`resource::Resource::footprint`]; the registry is a resource
+//! like any other (`resource/registry.rs`), the first of each host, so that a run killed at any instant has noted what it was
+//! about to make. What is noted and nobody wants any more is taken away by a step of the plan (`plan/remove.rs`: when;
+//! `resource/removal.rs`: how, all kinds in one place, since what is removed has no resource left), whose last act is to take
+//! its line out.
+//!
+//! What stood at a path is kept by the step that first writes there, not by the registry's: the original of a package's own
+//! file comes with the package, which is installed in between. A path of which nothing was kept, neither an original nor
+//! the word that there was none, was never written by foobar and is never taken away.
+//!
+//! Data is not removed by inference, and a replica that leaves is stopped but not told to forget its source: its place in
+//! the primary's log is part of its data, and lets it come back without a copy. A database's accounts are dropped where it
+//! runs as a primary; in a server that is stopped they stay, as a part of its data.
 
 pub mod base;
 pub mod cli;

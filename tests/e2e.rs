@@ -5,6 +5,7 @@
 //! FOOBAR_E2E=1 FOOBAR_E2E_SUITES=sid cargo test --test e2e -- drift
 //! FOOBAR_E2E=1 FOOBAR_E2E_KEEP=1 …                              leaves the hosts up to look at
 //! FOOBAR_E2E=1 FOOBAR_E2E_VERBOSE=1 …                           says each run of the program
+//! FOOBAR_E2E=1 FOOBAR_E2E_LONG=1 …                              many times what is done a few times else
 //! ```
 //!
 //! The cases of a suite share its hosts and run in order; each brings them to the state that it wants by itself, so one
@@ -24,8 +25,14 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/kills.rs"]
+mod kills;
 #[path = "e2e/load.rs"]
 mod load;
+#[path = "e2e/locks.rs"]
+mod locks;
+#[path = "e2e/removal.rs"]
+mod removal;
 #[path = "e2e/rolling.rs"]
 mod rolling;
 #[path = "e2e/rotation.rs"]
@@ -77,6 +84,17 @@ const CASES: &[Case] = &[
     ("sealed::a_kept_plan_is_carried_out_as_it_was_shown", sealed::a_kept_plan_is_carried_out_as_it_was_shown),
     ("sealed::a_kept_plan_is_refused_where_a_host_has_moved", sealed::a_kept_plan_is_refused_where_a_host_has_moved),
     ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),
+    ("removal::what_left_the_topology_goes_and_nothing_else", removal::what_left_the_topology_goes_and_nothing_else),
+    ("removal::a_role_leaves_a_host_and_comes_back", removal::a_role_leaves_a_host_and_comes_back),
+    (
+        "removal::the_database_leaves_and_comes_back_with_its_data",
+        removal::the_database_leaves_and_comes_back_with_its_data,
+    ),
+    ("removal::the_balancer_moves_to_another_host", removal::the_balancer_moves_to_another_host),
+    ("removal::a_removal_is_cut_off", removal::a_removal_is_cut_off),
+    ("removal::destroy_takes_everything_but_the_data", removal::destroy_takes_everything_but_the_data),
+    ("removal::what_an_older_foobar_made_is_noted", removal::what_an_older_foobar_made_is_noted),
+    ("removal::a_destroyed_host_is_what_it_was", removal::a_destroyed_host_is_what_it_was),
     ("damage::rights_of_every_kind_are_seen_and_revoked", damage::rights_of_every_kind_are_seen_and_revoked),
     ("damage::a_new_directory_of_drop_ins_is_read", damage::a_new_directory_of_drop_ins_is_read),
     ("damage::a_copied_identity_is_refused", damage::a_copied_identity_is_refused),
@@ -94,8 +112,25 @@ const CASES: &[Case] = &[
     ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),
     ("faults::the_disk_is_full", faults::the_disk_is_full),
     ("faults::a_host_is_down", faults::a_host_is_down),
+    ("locks::two_applies_at_once_never_interleave", locks::two_applies_at_once_never_interleave),
+    (
+        "locks::a_lease_is_held_at_the_question_and_can_be_seen_and_broken",
+        locks::a_lease_is_held_at_the_question_and_can_be_seen_and_broken,
+    ),
+    ("locks::a_killed_run_loses_its_hosts", locks::a_killed_run_loses_its_hosts),
+    (
+        "kills::every_apply_is_a_generation_with_its_files_as_they_were",
+        kills::every_apply_is_a_generation_with_its_files_as_they_were,
+    ),
+    (
+        "kills::killed_anywhere_it_goes_on_and_the_site_stays_up",
+        kills::killed_anywhere_it_goes_on_and_the_site_stays_up,
+    ),
+    ("kills::killed_while_the_application_changes", kills::killed_while_the_application_changes),
+    ("kills::a_host_loses_its_power_in_the_middle", kills::a_host_loses_its_power_in_the_middle),
     ("secrets::none_was_seen_anywhere", secrets::none_was_seen_anywhere),
     ("words::all_json_is_what_the_schema_says", words::all_json_is_what_the_schema_says),
+    ("kills::killed_on_bare_hosts", kills::killed_on_bare_hosts),
 ];
 
 fn main() -> ExitCode {

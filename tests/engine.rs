@@ -1,25 +1,37 @@
 //! The engine against hosts that are directories: every script really runs in sh, with foobar's own paths moved into a
 //! directory per host. What only servers can show lives in the end-to-end tests.
 
+#[path = "engine/leases.rs"]
+mod leases_and_journals;
+
 use foobar::{
     base::{
         name::HostName,
         script::Script,
         secret::{Secret, Secrets},
     },
-    engine::apply::{Outcome, apply},
+    engine::{
+        apply::{Outcome, Run, apply},
+        lease::Leases,
+    },
     event::{Event, Events, Reporter},
-    plan::{Plan, Step},
-    resource::{Action, Change, ResourceId},
+    plan::{
+        Plan, Step,
+        journal::{self, End, Generation, StepEnd},
+        lease::{self, Claim, Lease},
+    },
+    resource::{Action, Change, Observation, ResourceId},
     transport::{OnLine, Reply, Transport, TransportError, TransportErrorKind},
 };
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
@@ -30,6 +42,8 @@ struct Directories {
     /// The script is cut off after so many bytes, as when a connection dies.
     cut: Option<usize>,
     fresh: Result<(), ()>,
+    /// The directories belong to another one of these.
+    is_guest: bool,
 }
 
 impl Directories {
@@ -37,7 +51,12 @@ impl Directories {
         let root = std::env::temp_dir().join(format!("foobar-engine-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(&root).unwrap();
-        Self { root, execs: AtomicUsize::new(0), cut: None, fresh: Ok(()) }
+        Self { root, execs: AtomicUsize::new(0), cut: None, fresh: Ok(()), is_guest: false }
+    }
+
+    /// The same hosts over a connection that holds.
+    fn without_cut(&self) -> Self {
+        Self { root: self.root.clone(), execs: AtomicUsize::new(0), cut: None, fresh: Ok(()), is_guest: true }
     }
 
     fn log(&self) -> String {
@@ -47,6 +66,9 @@ impl Directories {
 
 impl Drop for Directories {
     fn drop(&mut self) {
+        if self.is_guest {
+            return;
+        }
         let _ = std::fs::remove_dir_all(&self.root);
     }
 }
@@ -109,10 +131,14 @@ impl Transport for Directories {
 }
 
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+struct Heard(Arc<Mutex<Vec<String>>>, Option<PathBuf>);
 
 impl Reporter for Heard {
     fn event(&mut self, event: &Event) {
+        // A script can wait until a failure is known.
+        if let (Event::StepFailed { .. }, Some(path)) = (event, &self.1) {
+            std::fs::write(path, "").unwrap();
+        }
         self.0.lock().unwrap().push(format!("{event:?}"));
     }
 }
@@ -140,12 +166,61 @@ fn plan(steps: &[(&str, &str, &[usize])]) -> Plan {
     }
 }
 
-async fn run(hosts: &Directories, plan: &Plan) -> (Outcome, Heard) {
-    let heard = Heard::default();
+fn leases(run: &str, hosts: &[HostName], ttl: u32) -> Leases {
+    let claim = Claim {
+        run: run.into(),
+        holder: format!("{run}@desk"),
+        command: "foobar apply".into(),
+        pid: 1,
+        seat: "here".into(),
+        ttl,
+    };
+    Leases::new(claim, hosts.iter().cloned(), |lease| lease.holder == "dead@desk")
+}
+
+/// What the hosts of a plan say of their generations.
+async fn observed(hosts: &Directories, plan: &Plan) -> BTreeMap<HostName, Observation> {
+    let script = foobar::plan::observe::script([]);
+    let mut seen = BTreeMap::new();
+    for host in &plan.hosts {
+        let reply = sh(&hosts.root, host, &script, None, &|_| {}).await;
+        seen.insert(host.clone(), foobar::plan::observe::parse(&reply.stdout).unwrap());
+    }
+    seen
+}
+
+async fn history(hosts: &Directories, host: &str) -> Vec<Generation> {
+    let reply = sh(&hosts.root, &host.parse().unwrap(), &journal::history(10, None), None, &|_| {}).await;
+    journal::read(&reply.stdout)
+}
+
+/// Carries a plan out under leases that are there already.
+async fn carry_out(hosts: &Directories, plan: &Plan, leases: &Leases) -> (Outcome, Heard) {
+    let heard = Heard(Arc::default(), Some(hosts.root.join("log.failed")));
     let mut secrets = Secrets::default();
     secrets.insert("pw", Secret::new("hunter2-hunter2"));
-    let outcome = apply(hosts, plan, &secrets, "alice@desk, apply", &Events::new(heard.clone())).await;
+    let seen = observed(hosts, plan).await;
+    let run =
+        Run { leases, generation: journal::next(&seen), digest: "d1g".into(), sources: b"\0src".to_vec(), keep: 3 };
+    let outcome = apply(hosts, plan, &secrets, run, &Events::new(heard.clone())).await;
     (outcome, heard)
+}
+
+async fn run(hosts: &Directories, plan: &Plan) -> (Outcome, Heard) {
+    let leases = leases("alice", &plan.hosts, 60);
+    let cut = hosts.without_cut();
+    leases.take(&cut, Duration::ZERO, &Events::new(Heard::default())).await.unwrap();
+    let execs = hosts.execs.load(Ordering::Relaxed);
+    let ended = carry_out(hosts, plan, &leases).await;
+    let execs = hosts.execs.load(Ordering::Relaxed) - execs;
+    leases.release(&cut).await;
+    hosts.execs.store(execs, Ordering::Relaxed);
+    ended
+}
+
+async fn shown(hosts: &Directories, host: &str) -> Lease {
+    let reply = hosts.run(&host.parse().unwrap(), &lease::show(), &|_| {}).await.unwrap();
+    Lease::read(&reply.stdout).unwrap()
 }
 
 #[tokio::test]
@@ -183,17 +258,6 @@ async fn a_failure_stops_what_is_behind_it_everywhere_and_names_itself_as_the_ca
     assert!(heard.contains("StepSkipped") && !heard.contains("hunter2"), "{heard}");
 }
 
-/// Leaves a file once a failure is known to the engine.
-struct Signal(PathBuf);
-
-impl Reporter for Signal {
-    fn event(&mut self, event: &Event) {
-        if matches!(event, Event::StepFailed { .. }) {
-            std::fs::write(&self.0, "").unwrap();
-        }
-    }
-}
-
 #[tokio::test]
 async fn what_was_begun_is_ended_also_after_a_failure_elsewhere() {
     let hosts = Directories::new("closing");
@@ -207,8 +271,7 @@ async fn what_was_begun_is_ended_also_after_a_failure_elsewhere() {
         ("web", "echo never >>LOG", &[3]),
     ]);
     plan.steps[3].change.is_closing = true;
-    let signal = Events::new(Signal(hosts.root.join("log.failed")));
-    let outcome = apply(&hosts, &plan, &Secrets::default(), "alice@desk, apply", &signal).await;
+    let (outcome, _) = run(&hosts, &plan).await;
     assert_eq!(outcome.failed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
     assert_eq!(outcome.skipped, [(4, Some(2)), (5, Some(2))]);
     assert_eq!(hosts.log(), "out\nchanged\nback\n");
@@ -255,30 +318,11 @@ async fn a_lost_connection_fails_the_step_that_ran_and_skips_the_rest() {
     let plan = plan(&[("a", "kill -9 $$", &[]), ("b", "echo b1 >>LOG", &[0])]);
     hosts.cut = Some(100_000);
     let (outcome, _) = run(&hosts, &plan).await;
-    assert_eq!(outcome.errors.len(), 1);
+    let silent: Vec<&str> = outcome.errors.iter().map(|e| e.host.as_str()).collect();
+    assert_eq!(silent.len(), 2, "b could not be given its generation: {silent:?}");
     assert_eq!(outcome.failed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [0]);
     assert_eq!(outcome.skipped, [(1, Some(0))]);
     assert_eq!(hosts.log(), "");
-}
-
-#[tokio::test]
-async fn one_run_at_a_time_and_the_other_is_told_who_it_is() {
-    let hosts = Directories::new("lock");
-    let slow = plan(&[("a", "echo begun >>LOG; while [ ! -e LOG.go ]; do sleep 0.02; done; echo ended >>LOG", &[])]);
-    let quick = plan(&[("a", "echo second >>LOG", &[])]);
-    let second = async {
-        while !hosts.log().contains("begun") {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        let (outcome, _) = run(&hosts, &quick).await;
-        std::fs::write(hosts.root.join("log.go"), "").unwrap();
-        outcome
-    };
-    let ((first, _), second) = tokio::join!(run(&hosts, &slow), second);
-    assert!(first.is_success());
-    assert_eq!(second.locked, [("a".parse().unwrap(), "alice@desk, apply".to_owned())]);
-    assert_eq!(second.skipped, [(0, None)]);
-    assert_eq!(hosts.log(), "begun\nended\n");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! The words of the command line, and nothing of what they do. Every flag is also an environment variable.
 
+pub mod history;
 pub mod lab;
+pub mod lock;
+pub mod removal;
 #[cfg(test)]
 mod tests;
 pub mod why;
@@ -167,6 +170,45 @@ Examples:
   foobar explain web-01:/etc/nginx/conf.d/foobar.conf:41
   foobar explain lb-01:/etc/haproxy/haproxy.cfg     the whole file, each line with its origin")]
     Explain(why::ExplainArgs),
+    /// take everything that foobar made off the hosts again; data and packages only when asked
+    #[command(after_help = "\
+Examples:
+  foobar destroy                          shows the plan, then asks for the site's name
+  foobar destroy -l web-03                before a host is taken out of the topology
+  foobar destroy --purge --databases --yes-destroy www.example.com
+
+What stood on a host before foobar came is put back. The databases' data stays where it is without
+--databases, packages stay without --purge.")]
+    Destroy(removal::DestroyArgs),
+    /// go back to what an earlier apply was made from: a plan back to it, shown and applied like any other
+    #[command(after_help = "\
+Examples:
+  foobar rollback                        to the newest generation that was made from something else
+  foobar rollback 12                     to what generation 12 was made from; `foobar history` lists them
+  foobar history 12 --topology           its topology, to put into the file
+
+Passwords, certificates and the data of databases are not taken back. A secret that is yours comes from
+where that topology says, or, where it is not there, from the hosts that keep it.")]
+    Rollback(history::RollbackArgs),
+    /// list what was done to the hosts: when, by whom, from where, how it ended
+    #[command(after_help = "\
+Examples:
+  foobar history                         one line a run, the newest first
+  foobar history 12                      what run 12 did, host by host
+  foobar history -n 3 -v web-01 @mysql
+  foobar history --json | jq '.generations[0].outcome'
+
+Each apply that changes something is one generation, with one number on all its hosts.")]
+    History(history::HistoryArgs),
+    /// show who is at work on which host, or take a host back from a run that is gone
+    #[command(after_help = "\
+Examples:
+  foobar lock
+  foobar lock --json | jq '.hosts[] | select(.state == \"held\")'
+  foobar lock --break -l web-01          asks, then takes its lease away
+
+While a command of a run is at work on a host, its lock is not broken.")]
+    Lock(lock::LockArgs),
     /// run throw-away hosts on this machine to try a topology on
     #[command(after_help = "\
 Examples:
@@ -285,6 +327,9 @@ pub struct PlanArgs {
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,
+    /// What is taken away.
+    #[command(flatten)]
+    pub removal: removal::PurgeArgs,
     /// keep the plan in this file, for `show` and `apply`; it holds no secret
     #[arg(short, long, value_name = "FILE", env = "FOOBAR_OUT", hide_env = true, help_heading = "Output")]
     pub out: Option<PathBuf>,
@@ -327,6 +372,9 @@ pub struct ApplyArgs {
     /// How they are reached.
     #[command(flatten)]
     pub reach: ReachArgs,
+    /// How long others are waited for.
+    #[command(flatten)]
+    pub wait: lock::WaitArgs,
     /// How it is shown.
     #[command(flatten)]
     pub diff: DiffArgs,
@@ -336,6 +384,9 @@ pub struct ApplyArgs {
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,
+    /// What is taken away.
+    #[command(flatten)]
+    pub removal: removal::PurgeArgs,
     /// do not ask
     #[arg(short, long, visible_alias = "auto-approve", env = "FOOBAR_YES", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
@@ -357,6 +408,9 @@ pub struct RotateArgs {
     /// How they are reached.
     #[command(flatten)]
     pub reach: ReachArgs,
+    /// How long others are waited for.
+    #[command(flatten)]
+    pub wait: lock::WaitArgs,
     /// How the plan is shown.
     #[command(flatten)]
     pub diff: DiffArgs,
@@ -430,7 +484,8 @@ fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result
         (false, false) => {}
     }
     if let Command::Apply(ApplyArgs { saved: Some(_), .. }) = &cli.command
-        && let Some(word) = ["file", "inventory", "templates", "limit", "list_hosts"].into_iter().find(|id| typed(id))
+        && let Some(word) =
+            ["file", "inventory", "templates", "limit", "list_hosts", "purge"].into_iter().find(|id| typed(id))
     {
         let said = format!("--{} has no place beside a kept plan, which has its own", word.replace('_', "-"));
         return Err(command.error(ErrorKind::ArgumentConflict, said));

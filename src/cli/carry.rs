@@ -4,16 +4,25 @@
 use super::{
     bound::BoundArgs,
     exit::Exit,
-    local,
+    held, history, lock,
     screen::Screen,
     work::{Look, Work},
 };
 use crate::{
-    engine,
-    plan::Plan,
-    report::{Verbosity, diff::DiffStyle, json, outcome::Outcome, plan::View},
+    engine::{self, lease::Leases},
+    plan::{Plan, remove::Removal},
+    report::{
+        Verbosity,
+        diff::DiffStyle,
+        json,
+        outcome::Outcome,
+        plan::{self, View},
+    },
 };
-use std::{io::stdout, time::Instant};
+use std::{
+    io::stdout,
+    time::{Duration, Instant},
+};
 
 /// How plans are shown on standard output.
 pub fn view(screen: &Screen, diff: DiffStyle) -> View {
@@ -57,14 +66,60 @@ pub async fn agree(screen: &Screen, plan: &Plan, yes: bool, question: &str) -> R
     }
 }
 
-/// Carries a plan out that was shown and agreed to, and says how it ended. `command` is what others are told that runs.
-pub async fn carry_out(screen: &Screen, work: &Work, look: &Look, json: bool, command: &str) -> Result<Exit, Exit> {
+/// What a command that writes is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// Its name, which others are told and the generation is kept under.
+    pub command: &'a str,
+    /// How much is taken away.
+    pub removal: Removal,
+    /// How long other runs are waited for.
+    pub wait: Duration,
+    /// Whether it tells programs.
+    pub json: bool,
+    /// How much of each file is shown.
+    pub diff: DiffStyle,
+}
+
+/// Shows the plan of an order, unless it is told as an event.
+pub fn show(screen: &Screen, order: &Order<'_>, plan: &Plan) {
+    if !order.json {
+        screen.data(&plan::text(plan, &view(screen, order.diff)));
+    }
+}
+
+/// Takes the hosts, reads them, lets `decide` look at the plan and say whether it is to be carried out, carries it out, and
+/// says how it ended. The hosts are held from before they are read until after the last step.
+pub async fn run(
+    screen: &Screen,
+    work: &Work,
+    order: &Order<'_>,
+    decide: impl AsyncFnOnce(&Look) -> Result<(), Exit>,
+) -> Result<Exit, Exit> {
+    let leases = lock::leases(screen, work, order.command)?;
+    let body = async {
+        let look = work.look_under(screen, order.removal, &leases, order.wait).await?;
+        if order.json {
+            screen.also_json();
+        }
+        history::note(screen, &look);
+        history::settle(&look, &leases);
+        decide(&look).await?;
+        carry_out(screen, work, &look, &leases, order.json).await
+    };
+    lock::under(screen, work, &leases, body).await
+}
+
+async fn carry_out(screen: &Screen, work: &Work, look: &Look, leases: &Leases, json: bool) -> Result<Exit, Exit> {
     let plan = &look.plan;
     let started = Instant::now();
     screen.expect(plan);
     let ended = match plan.is_empty() {
         true => engine::apply::Outcome::default(),
-        false => engine::apply::apply(&work.ssh, plan, &look.secrets, &holder(command), &screen.events()).await,
+        false => {
+            let run = history::run(work, look, leases);
+            engine::apply::apply(&work.ssh, plan, &look.secrets, run, &screen.events()).await
+        }
     };
     screen.clear();
     {
@@ -79,12 +134,8 @@ pub async fn carry_out(screen: &Screen, work: &Work, look: &Look, json: bool, co
         }
     }
     trips(screen, work);
-    for (host, who) in &ended.locked {
-        screen.problem(
-            "foobar::locked",
-            &format!("{host}: another run is at work there: {who}"),
-            "wait until it has ended, then run this again; nothing was changed on that host",
-        );
+    for (host, lease) in &ended.locked {
+        held::lost(screen, host, lease);
     }
     screen.silent(&ended.errors);
     Ok(if ended.is_success() {
@@ -98,11 +149,4 @@ pub async fn carry_out(screen: &Screen, work: &Work, look: &Look, json: bool, co
     } else {
         Exit::Failed
     })
-}
-
-/// What another run is told about this one.
-fn holder(command: &str) -> String {
-    let since =
-        time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-    format!("{}, foobar {command}, pid {}, since {since}", local::somebody(), std::process::id())
 }

@@ -41,7 +41,7 @@ pub struct Gathered {
     pub site: Site,
     /// The ssh_config that the inventory names, relative to where foobar runs.
     pub ssh_config: Option<PathBuf>,
-    /// The texts that it was read from, without the release's archive: [`Gathered::whole`] has that too.
+    /// The texts that it was read from, without the release's archive: [`with_release`] adds that.
     pub saved: SavedSite,
     /// What there is to know all the same.
     pub warnings: Report,
@@ -60,15 +60,13 @@ pub enum Failure {
     Template(TemplateError),
 }
 
-impl Gathered {
-    /// The texts with the release's archive: all that another machine needs, but for the secrets.
-    pub fn whole(&self) -> SavedSite {
-        let mut saved = self.saved.clone();
-        if let Some((release, of_site)) = saved.release.as_mut().zip(self.site.release.as_ref()) {
-            release.archive = of_site.archive.as_ref().map(|a| BASE64.encode(a));
-        }
-        saved
+/// The texts that a site was read from, with the release's archive: all that another machine needs, but for the secrets.
+pub fn with_release(saved: &SavedSite, site: &Site) -> SavedSite {
+    let mut whole = saved.clone();
+    if let Some((release, of_site)) = whole.release.as_mut().zip(site.release.as_ref()) {
+        release.archive = of_site.archive.as_ref().map(|a| BASE64.encode(a));
     }
+    whole
 }
 
 /// Where the parts of a site come from.
@@ -119,11 +117,20 @@ pub fn without_secrets(
 
 /// Reads everything again from texts that were kept; secrets and the user's certificate come from where they came from.
 pub fn again(saved: &SavedSite) -> Result<Gathered, Failure> {
+    from_texts(saved, Given::Read)
+}
+
+fn from_texts(saved: &SavedSite, given: Given) -> Result<Gathered, Failure> {
     let source = |text: &SavedText| Source { name: text.name.clone(), text: text.text.clone() };
     let sources = Sources { topology: source(&saved.topology), inventory: saved.inventory.as_ref().map(source) };
     // On another machine than the one that read it, paths begin where foobar is run.
     let here = Path::new(&saved.folder);
-    everything(sources, if here.is_dir() { here } else { Path::new(".") }, &From::Saved(saved), Given::Read)
+    everything(sources, if here.is_dir() { here } else { Path::new(".") }, &From::Saved(saved), given)
+}
+
+/// The same for who goes back to those texts: a secret that is not where they say comes from the hosts that keep it.
+pub fn back(saved: &SavedSite) -> Result<Gathered, Failure> {
+    from_texts(saved, Given::OrKept)
 }
 
 /// What is done about secrets that the user gives.
@@ -131,12 +138,14 @@ pub fn again(saved: &SavedSite) -> Result<Gathered, Failure> {
 enum Given {
     /// They are read, and must be there.
     Read,
+    /// They are read where they are there.
+    OrKept,
     /// They are not looked at.
     Left,
 }
 
 fn everything(sources: Sources, here: &Path, from: &From<'_>, given: Given) -> Result<Gathered, Failure> {
-    let secrets_wanted = given == Given::Read;
+    let secrets_wanted = given != Given::Left;
     let kept = |source: &Source| SavedText { name: source.name.clone(), text: source.text.clone() };
     let mut saved = SavedSite {
         folder: absolute(here),
@@ -158,7 +167,7 @@ fn everything(sources: Sources, here: &Path, from: &From<'_>, given: Given) -> R
         }
         From::Saved(saved) => saved.release.as_ref().map(kept_release).transpose()?,
     };
-    let given = if secrets_wanted { secrets(&mut draft, &found, here) } else { BTreeMap::new() };
+    let given = if secrets_wanted { secrets(&mut draft, &found, here, given) } else { BTreeMap::new() };
     let ssh_config = match from {
         From::Files { inventory, .. } => {
             draft.ssh().config.clone().map(|config| inventory.map_or(here, folder).join(expand(&config)))
@@ -251,7 +260,7 @@ fn certificate(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<Gi
     Some(GivenCertificate { chain: chain?, key: Secret::new(key?) })
 }
 
-fn secrets(draft: &mut Draft, topology: &Topology, here: &Path) -> BTreeMap<EnvName, Secret> {
+fn secrets(draft: &mut Draft, topology: &Topology, here: &Path, wanted: Given) -> BTreeMap<EnvName, Secret> {
     let mut given = BTreeMap::new();
     let Some(app) = &topology.app else { return given };
     for (name, source) in &app.secrets {
@@ -281,6 +290,7 @@ fn secrets(draft: &mut Draft, topology: &Topology, here: &Path) -> BTreeMap<EnvN
             Ok(value) => {
                 given.insert(name.clone(), Secret::new(value));
             }
+            Err(_) if wanted == Given::OrKept => {}
             Err(why) => {
                 let place = draft.place(&["app", "secrets", name.as_str()]);
                 let problem = Problem::error(format!("the secret {name} could not be had: {why}"));

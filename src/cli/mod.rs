@@ -5,12 +5,17 @@ pub mod args;
 pub mod bound;
 mod carry;
 mod command;
+mod destroy;
 pub mod exit;
 pub mod gather;
+mod held;
+mod history;
 mod lab;
 pub mod limit;
 mod local;
+mod lock;
 mod recipes;
+mod rollback;
 mod rotate;
 mod screen;
 mod sealed;
@@ -54,21 +59,27 @@ pub fn main() -> Exit {
                 Command::Apply(args) => recipes::apply(&screen, args).await,
                 Command::Rotate(args) => rotate::rotate(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
+                Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
                 Command::Render(args) => why::render(&screen, args),
                 Command::Explain(args) => why::explain(&screen, args),
+                Command::Rollback(args) => rollback::rollback(&screen, args).await,
+                Command::History(args) => history::show(&screen, args).await,
+                Command::Lock(args) => lock::run(&screen, args).await,
                 Command::Lab(args) => lab::run(&screen, args).await,
+            }
+        };
+        // A command that holds leases hears for itself, and gives them back first.
+        let interrupted = async {
+            match cli.command {
+                Command::Apply(_) => std::future::pending().await,
+                _ => lock::interrupted().await,
             }
         };
         tokio::select! {
             done = work => done,
-            _ = tokio::signal::ctrl_c() => {
-                screen.clear();
-                screen.problem(
-                    "foobar::interrupted",
-                    "interrupted; steps that had begun on a host end there by themselves",
-                    "`foobar plan` shows what is left",
-                );
+            () = interrupted => {
+                lock::say_interrupted(&screen);
                 Err(Exit::Interrupted)
             }
         }

@@ -4,7 +4,7 @@ use super::{
     args::{ApplyArgs, CaArgs, PlanArgs, ValidateArgs, VerifyArgs},
     carry,
     exit::Exit,
-    gather,
+    gather, history,
     screen::Screen,
     sealed,
     work::{self, Work},
@@ -43,7 +43,7 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
     Ok(Exit::Done)
 }
 
-fn list(screen: &Screen, work: &Work) -> Exit {
+pub(super) fn list(screen: &Screen, work: &Work) -> Exit {
     let names = work.hosts.iter().filter(|h| work.limit.contains(*h));
     screen.data(&names.map(|h| format!("{h}\n")).collect::<String>());
     Exit::Done
@@ -55,9 +55,10 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(list(screen, &work));
     }
-    let look = work.look(screen).await?;
+    let look = work.look(screen, args.removal.removal()).await?;
+    history::note(screen, &look);
     match args.json.json {
-        true => screen.data(&json::plan(&look.plan)),
+        true => screen.data(&json::plan_after(&look.plan, &look.cut_off)),
         false => screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style()))),
     }
     carry::bounded(screen, &args.bound, &look.plan)?;
@@ -77,16 +78,19 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(list(screen, &work));
     }
-    let look = work.look(screen).await?;
-    let plan = &look.plan;
-    if args.json.json {
-        screen.also_json();
-    } else {
-        screen.data(&plan::text(plan, &carry::view(screen, args.diff.style())));
-    }
-    carry::bounded(screen, &args.bound, plan)?;
-    carry::agree(screen, plan, args.yes, "Apply these changes?").await?;
-    carry::carry_out(screen, &work, &look, args.json.json, "apply").await
+    let order = carry::Order {
+        command: "apply",
+        removal: args.removal.removal(),
+        wait: args.wait.lock_timeout,
+        json: args.json.json,
+        diff: args.diff.style(),
+    };
+    carry::run(screen, &work, &order, async |look| {
+        carry::show(screen, &order, &look.plan);
+        carry::bounded(screen, &args.bound, &look.plan)?;
+        carry::agree(screen, &look.plan, args.yes, "Apply these changes?").await
+    })
+    .await
 }
 
 /// `foobar verify`

@@ -3,15 +3,15 @@
 
 use super::{
     args::RotateArgs,
-    carry,
+    carry::{self, Order},
     exit::Exit,
     screen::Screen,
     work::{self, Work},
 };
 use crate::{
     component::{SecretSpec, Source},
-    plan::desired::FINGERPRINT_KEY,
-    report::{json, plan},
+    plan::{desired::FINGERPRINT_KEY, remove::Removal},
+    report::json,
 };
 
 /// What can be rotated, and in the user's words what it is.
@@ -21,7 +21,7 @@ fn kind(spec: &SecretSpec) -> Option<&'static str> {
         Source::Password if spec.name.starts_with("mysql-") => Some("a database password"),
         Source::Password => Some("a secret of the app"),
         Source::Leaf { .. } => Some("a certificate"),
-        Source::Given(_) | Source::Authority { .. } => None,
+        Source::Given(_) | Source::Kept | Source::Authority { .. } => None,
     }
 }
 
@@ -83,14 +83,18 @@ pub async fn rotate(screen: &Screen, args: &RotateArgs) -> Result<Exit, Exit> {
     if wrong {
         return Err(Exit::Usage);
     }
-    let look = work.look(screen).await?;
-    if args.json.json {
-        screen.also_json();
-    } else {
-        screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style())));
-    }
-    carry::agree(screen, &look.plan, args.yes, "Rotate, and apply what else differs?").await?;
-    carry::carry_out(screen, &work, &look, args.json.json, "rotate").await
+    let order = Order {
+        command: "rotate",
+        removal: Removal::default(),
+        wait: args.wait.lock_timeout,
+        json: args.json.json,
+        diff: args.diff.style(),
+    };
+    carry::run(screen, &work, &order, async |look| {
+        carry::show(screen, &order, &look.plan);
+        carry::agree(screen, &look.plan, args.yes, "Rotate, and apply what else differs?").await
+    })
+    .await
 }
 
 #[cfg(test)]

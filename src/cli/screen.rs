@@ -137,6 +137,11 @@ impl Screen {
 
     /// Asks, and waits for the answer; only the whole word yes is one. `None` where there is nobody to ask.
     pub async fn consent(&self, question: &str) -> Option<bool> {
+        self.ask(question).await.map(|answer| answer == "yes")
+    }
+
+    /// Asks, and waits for the answer: a line, without the space around it. `None` where there is nobody to ask.
+    pub async fn ask(&self, question: &str) -> Option<String> {
         if !stdin().is_terminal() || !stderr().is_terminal() {
             return None;
         }
@@ -147,7 +152,7 @@ impl Screen {
             stdin().read_line(&mut line).map(|_| line)
         });
         let line = read.await.ok()?.ok()?;
-        Some(line.trim() == "yes")
+        Some(line.trim().to_owned())
     }
 
     /// Columns of stderr, 100 at most: longer lines are hard to read.

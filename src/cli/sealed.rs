@@ -3,7 +3,7 @@
 
 use super::{
     args::{ApplyArgs, PlanArgs, ShowArgs},
-    carry,
+    carry::{self, Order},
     exit::Exit,
     gather,
     local::{self, moment},
@@ -30,9 +30,10 @@ pub fn keep(screen: &Screen, args: &PlanArgs, work: &Work, look: &Look, file: &P
         until: made.saturating_add(valid_for),
         by: local::somebody(),
         limit: work.limit.clone(),
+        removal: args.removal.removal(),
         plan: look.plan.clone(),
         observed: look.traits.clone(),
-        site: work.whole.clone(),
+        site: gather::with_release(&work.saved, &work.site),
         seal: String::new(),
     });
     local::write_private(file, &sealed.to_text()).map_err(|why| {
@@ -92,30 +93,34 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs, file: &Path) -> Result<Exi
     }
     let gathered = gather::again(&sealed.site).map_err(|failure| screen.failure(&failure))?;
     let work = Work::of(screen, gathered, &args.reach, Some(sealed.limit.clone()))?;
-    let look = work.look(screen).await?;
-    let mut moved = sealed.moved(&look.traits);
-    if moved.is_empty() {
-        // The hosts are what they were; what else goes into a plan (a secret, a certificate, the way in) may not be.
-        moved = sealed.parted(&look.plan);
-    }
-    if !moved.is_empty() {
+    let order = Order {
+        command: "apply",
+        removal: sealed.removal,
+        wait: args.wait.lock_timeout,
+        json: args.json.json,
+        diff: args.diff.style(),
+    };
+    carry::run(screen, &work, &order, async |look| {
+        let mut moved = sealed.moved(&look.traits);
+        if moved.is_empty() {
+            // The hosts are what they were; what else goes into a plan (a secret, a certificate, the way in) may not be.
+            moved = sealed.parted(&look.plan);
+        }
+        if moved.is_empty() {
+            carry::show(screen, &order, &look.plan);
+            return carry::bounded(screen, &args.bound, &look.plan);
+        }
         screen.clear();
-        if args.json.json {
+        if order.json {
             screen.data(&json::stale(&moved));
         }
         for host in &moved {
             screen.problem("foobar::stale", &said(host), &again(&name));
         }
         screen.say("Nothing was changed.");
-        return Err(Exit::StalePlan);
-    }
-    if args.json.json {
-        screen.also_json();
-    } else {
-        screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style())));
-    }
-    carry::bounded(screen, &args.bound, &look.plan)?;
-    carry::carry_out(screen, &work, &look, args.json.json, "apply").await
+        Err(Exit::StalePlan)
+    })
+    .await
 }
 
 fn said(moved: &Moved) -> String {

@@ -4,24 +4,30 @@ use super::{
     args::{LimitArgs, ReachArgs, SiteArgs},
     exit::Exit,
     gather::{self, Gathered},
-    limit,
+    held, limit,
     screen::Screen,
 };
 use crate::{
     base::{name::HostName, secret::Secrets},
     component::{self, Desired, site::Site},
-    engine::{self, mint::SystemMint},
+    engine::{self, lease::Leases, mint::SystemMint},
     plan::{
         Plan, desired,
         diff::{self, Basis},
+        journal::{self, CutOff},
         observe,
+        remove::Removal,
         saved::SavedSite,
         seal::{self, Traits},
         settle::{self, Mint as _},
     },
+    resource::Observation,
     transport::ssh::{Destination, Options, Ssh},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// A site and the ways to its hosts.
 pub struct Work {
@@ -35,8 +41,8 @@ pub struct Work {
     pub ssh: Ssh,
     /// Secrets that are made anew, whatever the hosts keep.
     pub renew: BTreeSet<String>,
-    /// What the site was read from, the app's release with it.
-    pub whole: SavedSite,
+    /// What the site was read from, without the app's release.
+    pub saved: SavedSite,
 }
 
 /// What the hosts are, and what is to do.
@@ -47,6 +53,10 @@ pub struct Look {
     pub plan: Plan,
     /// What a saved plan is bound to.
     pub traits: BTreeMap<HostName, Traits>,
+    /// The number of the generation that carrying it out would make.
+    pub generation: u64,
+    /// Runs that were cut off before.
+    pub cut_off: Vec<CutOff>,
 }
 
 /// Reads the site and what it names; everything wrong with it has been said when it fails.
@@ -88,8 +98,7 @@ impl Work {
         reach: &ReachArgs,
         limit: Option<BTreeSet<HostName>>,
     ) -> Result<Self, Exit> {
-        let whole = gathered.whole();
-        let Gathered { site, ssh_config: config, .. } = gathered;
+        let Gathered { site, ssh_config: config, saved, .. } = gathered;
         let hosts: Vec<HostName> = site.hosts().cloned().collect();
         let limit = limit.unwrap_or_else(|| hosts.iter().cloned().collect());
         let options = Options {
@@ -110,30 +119,58 @@ impl Work {
             screen.problem("foobar::local", &why, "set XDG_RUNTIME_DIR to a directory of your own");
             Exit::Failed
         })?;
-        Ok(Self { site, hosts, limit, ssh, whole, renew: BTreeSet::new() })
+        Ok(Self { site, hosts, limit, ssh, saved, renew: BTreeSet::new() })
     }
 
-    /// Asks every host what it is, one exec each, and makes the plan.
-    pub async fn look(&self, screen: &Screen) -> Result<Look, Exit> {
-        let desired = compile(screen, &self.site)?;
+    /// Asks every host what it is, one exec each, and makes the plan: to what the topology wants, or to nothing at all.
+    pub async fn look(&self, screen: &Screen, removal: Removal) -> Result<Look, Exit> {
+        let desired = self.desired(screen, removal)?;
         let seen = engine::observe::observe(&self.ssh, &self.hosts, &desired, &screen.events()).await;
         let seen = seen.map_err(|errors| {
             screen.silent(&errors);
             errors.first().map_or(Exit::Failed, |e| e.kind.into())
         })?;
+        self.judge(screen, &desired, seen, removal)
+    }
+
+    fn desired(&self, screen: &Screen, removal: Removal) -> Result<Desired, Exit> {
+        if removal.everything { Ok(Desired::default()) } else { compile(screen, &self.site) }
+    }
+
+    /// The same under leases, which are taken in the same exec: what is planned is what will be found.
+    pub async fn look_under(
+        &self,
+        screen: &Screen,
+        removal: Removal,
+        leases: &Leases,
+        patience: Duration,
+    ) -> Result<Look, Exit> {
+        let desired = self.desired(screen, removal)?;
+        let seen = leases.observe(&self.ssh, &self.hosts, &desired, patience, &screen.events()).await;
+        self.judge(screen, &desired, seen.map_err(|blocked| held::blocked(screen, &blocked))?, removal)
+    }
+
+    fn judge(
+        &self,
+        screen: &Screen,
+        desired: &Desired,
+        seen: BTreeMap<HostName, Observation>,
+        removal: Removal,
+    ) -> Result<Look, Exit> {
         let mut mint = SystemMint;
         let secrets = settle::settle(&desired.secrets, &seen, &self.renew, &mut mint).map_err(|why| {
-            screen.problem("foobar::secret", &why, "this is a fault in foobar; please report it");
+            screen.problem("foobar::secret", &why, "give it where the topology says, then run foobar again");
             Exit::Failed
         })?;
         let basis = Basis {
             site: &self.site.topology.site,
             hosts: &self.hosts,
-            desired: &desired,
+            desired,
             seen: &seen,
             secrets: &secrets,
             now: mint.now(),
             limit: &self.limit,
+            removal,
         };
         let plan = diff::diff(&basis).map_err(|refusals| {
             screen.refusals(&refusals);
@@ -144,7 +181,21 @@ impl Work {
             let asked = observe::collectors(desired.wanted.iter().filter(|w| w.host == *host));
             (host.clone(), seal::traits(observation, asked.into_values(), key))
         });
-        Ok(Look { traits: traits.collect(), secrets, plan })
+        let (generation, cut_off) = (journal::next(&seen), journal::cut_off(&seen, held::is_dead));
+        Ok(Look { traits: traits.collect(), secrets, plan, generation, cut_off })
+    }
+}
+
+impl Work {
+    /// The hosts that a run has for itself: those that may be written to, and the balancers that take one of them out of
+    /// service while it is changed.
+    pub fn taken(&self) -> BTreeSet<HostName> {
+        let topology = &self.site.topology;
+        let mut taken = self.limit.clone();
+        if topology.nginx.iter().flat_map(|n| &n.on).any(|host| self.limit.contains(host)) {
+            taken.extend(topology.haproxy.iter().flat_map(|h| h.on.clone()));
+        }
+        taken
     }
 }
 

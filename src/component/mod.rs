@@ -66,6 +66,8 @@ pub struct Endpoint {
 pub enum Source {
     /// A value that the user gave (from the environment, a file or a command).
     Given(Secret),
+    /// A value that the user gave once and cannot give now: the one that the hosts keep, and none where they keep none.
+    Kept,
     /// 32 letters and digits, made once and kept on the hosts that need it.
     Password,
     /// A certificate authority: `NAME.crt` and `NAME.key` are settled, PEM. `names` bound what it may sign (empty: anything).

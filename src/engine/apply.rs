@@ -1,18 +1,19 @@
 //! Carries a plan out: a ready-queue over its graph. Each host runs one batch of steps at a time, all that its own order
-//! and the other hosts allow, in one exec whose progress streams back. After a failure nothing new is begun anywhere,
-//! but what ends something that was begun.
-//! What a step does is none of this file's business.
+//! and the other hosts allow, in one exec whose progress streams back. After a failure nothing new is begun anywhere but what
+//! ends something that was begun, and nothing at all on a host whose lease is the run's no more. What a step does is none of
+//! this file's business.
 
+use super::{lease::Leases, observe::unfit};
 use crate::{
-    base::{
-        name::HostName,
-        script::{Script, quote},
-        secret::Secrets,
-    },
+    base::{name::HostName, script::Script, secret::Secrets},
     event::{Event, Events},
-    plan::{Plan, Step, StepId},
+    plan::{
+        Plan, Step, StepId,
+        journal::{self, Header},
+        lease::{self, Claim, HELD, Lease},
+    },
     resource::STATE_DIR,
-    transport::{Transport, TransportError, TransportErrorKind},
+    transport::{Transport, TransportError},
 };
 use futures_util::future::{join, join_all};
 use std::{
@@ -22,8 +23,20 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// Exit status of a batch that found another run at work: EX_TEMPFAIL of sysexits.h.
-const LOCKED: i32 = 75;
+/// A run, as the hosts keep it.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// Its name, its holder and its hosts, of which it holds every one.
+    pub leases: &'a Leases,
+    /// The number that its generation gets on every one of them ([`journal::next`]).
+    pub generation: u64,
+    /// A digest of the topology.
+    pub digest: String,
+    /// What it was made from, in a form that is no business of this file; kept with the generation, for root alone.
+    pub sources: Vec<u8>,
+    /// Generations that are kept on a host, the newest.
+    pub keep: usize,
+}
 
 /// How a run ended.
 #[derive(Debug, Default)]
@@ -36,8 +49,8 @@ pub struct Outcome {
     pub skipped: Vec<(StepId, Option<StepId>)>,
     /// Hosts that could not be spoken to.
     pub errors: Vec<TransportError>,
-    /// Hosts on which another run was at work, with what it says of itself.
-    pub locked: Vec<(HostName, String)>,
+    /// Hosts whose lease was the run's no more, each with whose it is.
+    pub locked: Vec<(HostName, Lease)>,
     /// Failed steps whose change undoes itself on the host.
     pub reverting: Vec<StepId>,
 }
@@ -58,9 +71,11 @@ enum State {
     Failed,
 }
 
-struct Run<'a> {
+struct Course<'a> {
     plan: &'a Plan,
     secrets: &'a Secrets,
+    leases: &'a Leases,
+    header: Header,
     events: &'a Events,
     book: Mutex<Book>,
     moved: watch::Sender<u64>,
@@ -73,26 +88,39 @@ struct Book {
     halted: bool,
 }
 
-/// Carries `plan` out; `holder` is what another run is told about this one. Secrets are needed to keep them out of what
-/// is shown.
+/// Carries `plan` out on the hosts that `run` holds, and leaves a generation on every one of them. Secrets are needed to
+/// keep them out of what is shown.
 pub async fn apply(
     transport: &impl Transport,
     plan: &Plan,
     secrets: &Secrets,
-    holder: &str,
+    run: Run<'_>,
     events: &Events,
 ) -> Outcome {
+    let leases = run.leases;
+    leases.is_at_work();
+    let claim = leases.claim();
+    let header = Header {
+        number: run.generation,
+        run: claim.run.clone(),
+        who: claim.holder.clone(),
+        command: claim.command.clone(),
+        digest: run.digest,
+        version: env!("CARGO_PKG_VERSION").into(),
+        sources: run.sources,
+        keep: run.keep,
+    };
     let book = Book {
         states: vec![State::Waiting; plan.steps.len()],
         output: BTreeMap::new(),
         outcome: Outcome::default(),
         halted: false,
     };
-    let run = Run { plan, secrets, events, book: Mutex::new(book), moved: watch::channel(0).0 };
+    let run = Course { plan, secrets, leases, header, events, book: Mutex::new(book), moved: watch::channel(0).0 };
     run.tell(Event::ApplyStarted { steps: plan.steps.len() });
-    join_all(plan.hosts.iter().map(|host| run.host(transport, host, holder))).await;
+    join_all(plan.hosts.iter().map(|host| run.host(transport, host))).await;
 
-    let mut book = run.book.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut book = run.book();
     let cause = book.outcome.failed.first().map(|(step, _)| *step);
     for step in &plan.steps {
         if matches!(book.states[step.id], State::Waiting | State::Sent) {
@@ -102,10 +130,12 @@ pub async fn apply(
             }
         }
     }
-    book.outcome
+    let word = if book.outcome.is_success() { "done" } else { "failed" };
+    leases.at_the_end(journal::close(run.header.number, word, &book.outcome.reverting));
+    std::mem::take(&mut book.outcome)
 }
 
-impl Run<'_> {
+impl Course<'_> {
     fn tell(&self, event: Event) {
         self.events.tell(event);
     }
@@ -119,11 +149,14 @@ impl Run<'_> {
     }
 
     /// One host's whole run.
-    async fn host(&self, transport: &impl Transport, host: &HostName, holder: &str) {
+    async fn host(&self, transport: &impl Transport, host: &HostName) {
         let mut moves = self.moved.subscribe();
+        // A host that has nothing to do yet, or at all, gets its generation all the same.
+        let mut opens = self.leases.hosts().contains(host);
         loop {
             moves.mark_unchanged();
             let batch = match self.next(host) {
+                Next::Over | Next::Wait if opens && !self.book().halted => Vec::new(),
                 Next::Over => return,
                 Next::Wait => {
                     if moves.changed().await.is_err() {
@@ -135,12 +168,13 @@ impl Run<'_> {
             };
             let (to_confirm, confirmations) = mpsc::unbounded_channel();
             let sent = async {
-                let script = script(&batch.iter().map(|id| self.step(*id)).collect::<Vec<_>>(), holder);
+                let script = self.script(host, &batch, opens);
                 let reply = transport.run(host, &script, &|line| self.hear(line, &to_confirm)).await;
                 drop(to_confirm);
                 reply
             };
             let (reply, ()) = join(sent, self.confirm(transport, host, confirmations)).await;
+            opens = false;
             self.close(host, &batch, reply);
         }
     }
@@ -286,22 +320,21 @@ impl Run<'_> {
         };
         let is_open = { self.book().states.iter().enumerate().any(|(id, s)| batch.contains(&id) && *s == State::Sent) };
         match reply {
-            Ok(reply) if reply.status == LOCKED => {
-                let text = String::from_utf8_lossy(&reply.stdout);
-                let who = text.lines().find_map(|l| l.strip_prefix("@locked ")).unwrap_or("an unknown run").to_owned();
-                self.book().outcome.locked.push((host.clone(), who));
+            Ok(reply) if reply.status == HELD && running.is_none() => {
+                let lease = Lease::read(&reply.stdout).unwrap_or_default();
+                let mut book = self.book();
+                book.outcome.locked.push((host.clone(), lease));
+                book.halted = true;
             }
             Ok(reply) => {
                 let said = self.redact(reply.stderr.trim());
                 if let Some(id) = running {
                     self.fail(id, format!("its script was ended from outside (status {}) {said}", reply.status));
-                } else if is_open && !self.book().halted {
-                    self.book().outcome.errors.push(TransportError {
-                        host: host.clone(),
-                        kind: TransportErrorKind::Lost,
-                        what: format!("its steps could not be begun (status {}): {said}", reply.status),
-                        help: format!("see that {STATE_DIR} can be written by root and that the disk is not full"),
-                    });
+                } else if (is_open && !self.book().halted) || (batch.is_empty() && reply.status != 0) {
+                    let error = unfit(host, "its steps could not be begun", reply.status, &said);
+                    let mut book = self.book();
+                    book.outcome.errors.push(error);
+                    book.halted = true;
                 }
             }
             Err(error) => {
@@ -326,6 +359,44 @@ impl Run<'_> {
         self.moved.send_modify(|n| *n += 1);
     }
 
+    /// One exec: the lock, then each step in a subshell of its own. All of it is one group, which sh reads to its end before
+    /// it begins, so a script that is cut off on its way does nothing at all. A step's output goes to memory, never to the
+    /// pipe, so that a step that runs when the connection dies ends in peace (domain notes, "SSH dies mid-apply"); nothing is
+    /// begun after it. Each step's lock is held by a shell of its own, which whatever the step starts does not inherit: where
+    /// the shell of the batch is killed, the lock stays until the step has ended. The journal has a step's beginning on the
+    /// disk before it is begun; `opens` makes the generation first.
+    fn script(&self, host: &HostName, batch: &[StepId], opens: bool) -> Script {
+        let (claim, number): (&Claim, u64) = (self.leases.claim(), self.header.number);
+        let mut script = Script::new()
+            .line("{")
+            .line("export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; umask 022; cd /")
+            .then(&lease::hold(claim))
+            .line("tmp=/run/foobar.apply; rm -rf \"$tmp\"; mkdir -m 700 \"$tmp\" || exit 74")
+            .line(format!("trap 'rm -rf \"$tmp\" {STATE_DIR}/stage.*' EXIT; trap 'exit 141' PIPE"));
+        if opens {
+            script = script.then(&journal::open(&self.header, journal::steps_of(self.plan, host)));
+        }
+        script = script.then(&journal::words(number));
+        let sync = journal::sync(number);
+        for step in batch.iter().map(|id| self.step(*id)) {
+            let id = step.id;
+            let progress = format!("step {} of {}: {}", id + 1, self.plan.steps.len(), step.change.summary);
+            let (failed, done) = (journal::ended(step, "failed"), journal::ended(step, "done"));
+            script = script
+                .line(format!("{} && {} || exit 74", lease::note(claim, &progress), journal::begun(number, step)))
+                .line(format!("echo '@start {id}'"))
+                .line("( ( set -eu")
+                .then(&step.change.script)
+                .line(") </dev/null >\"$tmp/out\" 2>&1 9<&-; exit $? )")
+                .line(format!("rc=$?; [ $rc = 0 ] || {{ {failed}; {sync}; tail -n 30 \"$tmp/out\" | sed 's/^/@out {id} /'; echo; echo \"@fail {id} $rc\"; exit 1; }}"))
+                .line(format!("{done}; echo '@done {id}'"));
+        }
+        if !batch.is_empty() {
+            script = script.line(sync);
+        }
+        script.line("exit 0").line("}")
+    }
+
     /// A text without any secret of this run: daemons like to quote what they could not digest.
     fn redact(&self, text: &str) -> String {
         let mut out = text.to_owned();
@@ -344,30 +415,4 @@ enum Next {
     Over,
     Wait,
     Batch(Vec<StepId>),
-}
-
-/// One exec: the lock, then each step in a subshell of its own. All of it is one group, which sh reads to its end before it
-/// begins, so a script that is cut off on its way does nothing at all. A step's output goes to memory, never to the pipe, so
-/// that a step that runs when the connection dies ends in peace (domain notes, "SSH dies mid-apply").
-fn script(steps: &[&Step], holder: &str) -> Script {
-    let mut script = Script::new()
-        .line("{")
-        .line("export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; umask 022; cd /")
-        .line(format!("mkdir -p -m 700 {STATE_DIR} && exec 9>>{STATE_DIR}/lock || exit 74"))
-        .line(format!("flock -n 9 || {{ printf '@locked %s\\n' \"$(cat {STATE_DIR}/holder)\"; exit {LOCKED}; }}"))
-        .line(format!("printf '%s\\n' {} >{STATE_DIR}/holder || exit 74", quote(holder)))
-        .line(format!(
-            "tmp=$(mktemp -d /run/foobar.XXXXXX) || exit 74; trap 'rm -rf \"$tmp\" {STATE_DIR}/stage.*' EXIT"
-        ));
-    for step in steps {
-        let id = step.id;
-        script = script
-            .line(format!("echo '@start {id}'"))
-            .line("( set -eu")
-            .then(&step.change.script)
-            .line(") </dev/null >\"$tmp/out\" 2>&1 9>&-")
-            .line(format!("rc=$?; [ $rc = 0 ] || {{ tail -n 30 \"$tmp/out\" | sed 's/^/@out {id} /'; echo; echo \"@fail {id} $rc\"; exit 1; }}"))
-            .line(format!("echo '@done {id}'"));
-    }
-    script.line("exit 0").line("}")
 }

@@ -1,6 +1,7 @@
 //! Generic effects: observe, apply, verify. Nothing here knows what any script is about.
 
 pub mod apply;
+pub mod lease;
 pub mod mint;
 pub mod observe;
 pub mod verify;

@@ -1,10 +1,10 @@
-//! What every host shall have: the components' wishes, with what all of them need put in front (packages, the kept
-//! secrets). Nothing of what is there now is known here.
+//! What every host shall have: the components' wishes, with what all of them need put in front (the registry of what foobar
+//! owns, packages, the kept secrets). Nothing of what is there now is known here.
 
 use crate::{
     base::{name::PackageName, template::TemplateError},
     component::{self, Desired, SecretSpec, Source, site::Site},
-    resource::{Key, Wanted, packages::Packages, stored::Stored},
+    resource::{Key, Wanted, packages::Packages, registry::Registry, stored::Stored},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,14 +36,29 @@ pub fn compile(site: &Site) -> Result<Desired, TemplateError> {
         wanted.after.push(Key::new(&wanted.host, Stored::key()));
         all.push(wanted);
     }
-    desired.wanted = sorted(all);
+    desired.wanted = sorted(noted(site, all));
     Ok(desired)
+}
+
+/// With each host's registry before everything else there: what is about to be made is noted first.
+fn noted(site: &Site, mut all: Vec<Wanted>) -> Vec<Wanted> {
+    let mut registries = Vec::new();
+    for host in site.hosts() {
+        let here = all.iter().filter(|w| w.host == *host);
+        let resource = Box::new(Registry::of(here.flat_map(|w| w.resource.footprint())));
+        registries.push(Wanted { host: host.clone(), resource, after: Vec::new() });
+    }
+    for wanted in &mut all {
+        wanted.after.push(Key::new(&wanted.host, Registry::key()));
+    }
+    registries.append(&mut all);
+    registries
 }
 
 /// The names under which these secrets are kept; a certificate has two, `NAME.crt` and `NAME.key`.
 pub fn kept_names<'a>(specs: impl IntoIterator<Item = &'a SecretSpec>) -> Vec<String> {
     let names = |spec: &SecretSpec| match spec.source {
-        Source::Given(_) | Source::Password => vec![spec.name.clone()],
+        Source::Given(_) | Source::Kept | Source::Password => vec![spec.name.clone()],
         Source::Authority { .. } | Source::Leaf { .. } => {
             vec![format!("{}.crt", spec.name), format!("{}.key", spec.name)]
         }

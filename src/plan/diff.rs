@@ -4,6 +4,7 @@
 use super::{
     Plan, Step, StepId,
     desired::FINGERPRINT_KEY,
+    remove::{self, Removal, Scope},
     rollout::{self, Ground},
 };
 use crate::{
@@ -36,6 +37,8 @@ pub struct Basis<'a> {
     pub now: i64,
     /// Hosts that may be written to; the others are compared, and what would be done there is left out.
     pub limit: &'a BTreeSet<HostName>,
+    /// What is taken away of what nobody wants any more.
+    pub removal: Removal,
 }
 
 /// Makes the plan, or says all that stands in its way.
@@ -88,9 +91,11 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     for (key, &id) in &step_of {
         steps[id].after = before(key, &after, &step_of).into_iter().filter(|before| *before < id).collect();
     }
-    let plan = Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out };
-    let ground = Ground { desired: basis.desired, seen: basis.seen, limit: basis.limit };
-    rollout::rolled(plan, &ground)
+    let Basis { hosts, desired, seen, limit, removal, .. } = *basis;
+    let (steps, more) = remove::insert(&Scope { hosts, desired, seen, limit, removal }, steps)?;
+    left_out.extend(more);
+    let plan = Plan { site: basis.site.clone(), hosts: hosts.to_vec(), steps, left_out };
+    rollout::rolled(plan, &Ground { desired, seen, limit })
 }
 
 /// The steps that stand before `key`, looked for through what has no step of its own: if A comes after B and B after C,

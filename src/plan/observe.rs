@@ -1,8 +1,9 @@
 //! The one probe script of a host, and the parsing of its reply. Sending it is the engine's business.
 
+use super::journal::GENERATIONS;
 use crate::{
     base::script::{Script, quote},
-    resource::{Collector, Observation, Probe, Wanted, ruleset::LOGIN, system::FACTS},
+    resource::{Collector, Observation, Probe, Wanted, owned::OWNED, ruleset::LOGIN, system::FACTS},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +37,7 @@ pub fn script<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> Script {
 /// Every question: those to each host, and those of the resources.
 fn probes<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> Vec<Probe> {
     let mut asked: Vec<Probe> =
-        vec![Probe::new(&FACTS, Vec::<String>::new()), Probe::new(&LOGIN, Vec::<String>::new())];
+        [&FACTS, &LOGIN, &OWNED, &GENERATIONS].map(|collector| Probe::new(collector, Vec::<String>::new())).to_vec();
     asked.extend(wanted.into_iter().flat_map(|w| w.resource.probes()));
     asked
 }

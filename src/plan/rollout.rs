@@ -2,8 +2,8 @@
 //! back, so many at a time that enough serve at any moment. It knows steps, hosts and impacts, and nothing of what runs
 //! there; how a host is taken out, the component says (`component/traffic.rs`).
 //!
-//! Balancers that `--limit` leaves out take hosts out all the same: nothing is written there, what is set at run time is set
-//! back by the same plan, and without it requests would be lost.
+//! Balancers that `--limit` leaves out take hosts out all the same: no file there is changed, what is set at run time is
+//! set back by the same plan, and without it requests would be lost.
 
 use super::{Plan, Step, StepId};
 use crate::{
@@ -125,8 +125,11 @@ fn members<'a>(plan: &Plan, ground: Ground<'a>) -> Vec<Member<'a>> {
         }
     }
     for member in &mut members {
-        let covers =
-            |step: &&Step| step.host == *member.host && member.at.iter().any(|(p, _)| p.covers(&step.resource));
+        // What leaves the topology goes when no balancer asks for it any more.
+        let covers = |step: &&Step| {
+            let is_covered = member.at.iter().any(|(p, _)| p.covers(&step.resource));
+            step.host == *member.host && step.change.action != Action::Delete && is_covered
+        };
         member.covered = plan.steps.iter().filter(covers).map(|s| s.id).collect();
         member.is_felt = member.covered.iter().any(|id| plan.steps[*id].change.impact >= Impact::Restart);
         let mends = |(pool, _): &(&dyn Pool, Standing)| {
@@ -322,7 +325,7 @@ fn note(change: Change, pool: &dyn Pool, ground: &Ground<'_>) -> Change {
     if ground.limit.contains(pool.balancer()) {
         return change;
     }
-    change.detail("outside of --limit: nothing is written there, and this plan sets it back")
+    change.detail("outside of --limit: set at run time alone, and set back by this plan")
 }
 
 #[cfg(test)]

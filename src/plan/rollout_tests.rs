@@ -296,3 +296,12 @@ fn a_circle_is_no_plan() {
     let nodes = vec![node(steps.next().unwrap(), &[1]), node(steps.next().unwrap(), &[0])];
     assert!(Graph { nodes }.ordered().is_none());
 }
+
+#[test]
+fn what_leaves_the_topology_goes_after_the_balancer_has_forgotten_it() {
+    let mut case = two().step("lb-01", ("service", "balancer"), "reload balancer", Impact::Reload, &[1, 3]);
+    case = case.step("web-01", ("service", "web"), "stop web", Impact::Restart, &[4]);
+    case.steps[5].change.action = Action::Delete;
+    let order = case.order();
+    assert!(order.ends_with(" 9 web-01: stop web < [8]\n"), "{order}");
+}

@@ -2,7 +2,7 @@
 //! since. It holds no secret and no script: whoever carries it out compiles the same site again, and compares. Reading and
 //! writing the file, and what time it is, is the command line's business.
 
-use super::{Plan, Step, desired::FINGERPRINT_KEY, saved::SavedSite};
+use super::{Plan, Step, desired::FINGERPRINT_KEY, remove::Removal, saved::SavedSite};
 use crate::{
     base::{
         digest,
@@ -39,6 +39,8 @@ pub struct Sealed {
     pub by: String,
     /// The hosts that may be written to.
     pub limit: BTreeSet<HostName>,
+    /// What it takes away of what nobody wants any more.
+    pub removal: Removal,
     /// The plan, without its scripts.
     pub plan: Plan,
     /// What the hosts were.
@@ -103,6 +105,7 @@ fn in_words(name: &str) -> String {
         ("releases", root) => format!("the releases under {root}"),
         ("stored", name) => format!("the secret {name} that it keeps"),
         ("traffic", _) => "who gets requests from its balancer".into(),
+        ("owned", _) => "what it notes as foobar's own".into(),
         ("ruleset", _) => "its firewall".into(),
         ("database", what) => format!("its database: {what}"),
         (collector, "") => collector.to_owned(),
@@ -244,6 +247,7 @@ mod tests {
             until: 1_795_639_200,
             by: "ann@laptop".into(),
             limit: [host("web-01")].into(),
+            removal: Removal::default(),
             plan: plan(steps),
             observed: [(host("web-01"), traits_of("system\tdebian\tbookworm\nfree\t1\t/"))].into(),
             site: SavedSite::default(),

@@ -49,11 +49,16 @@ pub fn settle(
     mint: &mut dyn Mint,
 ) -> Result<Secrets, String> {
     let mut secrets = Secrets::default();
-    // The first home that has a value is the one whose word counts; the others are brought in line by the plan.
-    let kept = |spec: &SecretSpec, name: &str| spec.homes.iter().find_map(|h| Stored::value(seen.get(h)?, name));
+    // The first home that has a value is the one whose word counts; the others are brought in line by the plan. What has
+    // moved to other hosts altogether is still kept where it was: whoever trusts an authority goes on trusting it.
+    let places = |spec: &SecretSpec| {
+        let others: Vec<&Observation> = seen.iter().filter(|(h, _)| !spec.homes.contains(h)).map(|(_, o)| o).collect();
+        let homes: Vec<&Observation> = spec.homes.iter().filter_map(|h| seen.get(h)).collect();
+        homes.into_iter().chain(others)
+    };
+    let kept = |spec: &SecretSpec, name: &str| places(spec).find_map(|here| Stored::value(here, name));
     let kept_pair = |spec: &SecretSpec| {
-        spec.homes.iter().find_map(|h| {
-            let here = seen.get(h)?;
+        places(spec).find_map(|here| {
             let cert = Stored::value(here, &format!("{}.crt", spec.name))?.expose().to_owned();
             Some(Pair { cert, key: Stored::value(here, &format!("{}.key", spec.name))? })
         })
@@ -62,6 +67,10 @@ pub fn settle(
     for spec in specs {
         match &spec.source {
             Source::Given(value) => secrets.insert(&spec.name, value.clone()),
+            Source::Kept => match kept(spec, &spec.name) {
+                Some(value) => secrets.insert(&spec.name, value),
+                None => return Err(format!("{}: it is not where the topology says, and no host keeps it", spec.name)),
+            },
             Source::Password => match kept(spec, &spec.name).filter(|_| !renew.contains(&spec.name)) {
                 Some(value) => secrets.insert(&spec.name, value),
                 None => {

@@ -8,6 +8,7 @@ use crate::{
     event::{Event, Reporter},
     plan::{
         Plan, StepId,
+        journal::CutOff,
         seal::{Moved, Sealed},
     },
     resource::{Action, Capacity, FileDiff, Impact, ResourceId, drift::Drift},
@@ -112,6 +113,13 @@ pub fn stale(moved: &[Moved]) -> String {
 pub fn secrets(known: &[(&str, &str)]) -> String {
     let known: Vec<Value> = known.iter().map(|(name, kind)| json!({ "name": name, "kind": kind })).collect();
     pretty(&json!({ "schema": SCHEMA, "command": "rotate", "secrets": known }))
+}
+
+/// The same with the runs before it that were cut off, in `cut_off`.
+pub fn plan_after(plan: &Plan, cut_off: &[CutOff]) -> String {
+    let mut document = serde_json::to_value(PlanDocument::of(plan, "plan")).unwrap_or_default();
+    merge(&mut document, json!({ "cut_off": cut_off }));
+    pretty(&document)
 }
 
 /// A verification as one document, for `verify --json`.

@@ -6,7 +6,9 @@ pub mod board;
 pub mod checks;
 pub mod diff;
 pub mod explain;
+pub mod history;
 pub mod json;
+pub mod leases;
 pub mod lines;
 pub mod live;
 #[cfg(test)]

@@ -69,12 +69,14 @@ pub struct Fold<'a> {
     pub hosts: Vec<&'a HostName>,
 }
 
-/// Folds steps that show the same into one; what concerns one resource stands together, at the place of its first step.
+/// Folds steps that show the same into one; what concerns one resource stands together, at the place of its first step,
+/// but what is taken away of it on one host stands apart from what is done to it on another.
 pub fn fold<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<Fold<'a>> {
-    let mut at: BTreeMap<&ResourceId, usize> = BTreeMap::new();
+    let mut at: BTreeMap<(&ResourceId, bool), usize> = BTreeMap::new();
     let mut groups: Vec<Vec<Fold<'a>>> = Vec::new();
     for step in steps {
-        let group = *at.entry(&step.resource).or_insert(groups.len());
+        let place = (&step.resource, step.change.action == Action::Delete);
+        let group = *at.entry(place).or_insert(groups.len());
         if group == groups.len() {
             groups.push(Vec::new());
         }

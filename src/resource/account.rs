@@ -1,6 +1,9 @@
 //! A system account that a service runs as. People's accounts are not foobar's business.
 
-use super::{Action, Change, Collector, Probe, Refusal, Resource, ResourceId, Seen};
+use super::{
+    Action, Change, Collector, Probe, Refusal, Resource, ResourceId, Seen,
+    owned::{Kind, Owned},
+};
 use crate::base::{name::UserName, script::Script};
 
 /// `/etc/passwd` as it stands, for the names asked for.
@@ -48,5 +51,9 @@ impl Resource for Account {
             self.name.as_str(),
         ]);
         Ok(Some(Change::new(Action::Create, format!("create system account {}", self.name), script)))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        vec![Owned::new(Kind::Account, self.name.as_str()).with([self.home.as_str()])]
     }
 }

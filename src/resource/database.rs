@@ -5,6 +5,7 @@
 use super::{
     Action, Change, Drift, Probe, Refusal, Resource, ResourceId, Seen, db_second,
     dialect::{Dialect, RECORDS, Server, account, identifier, literal},
+    owned::{Kind, Owned},
 };
 use crate::base::{digest, script::Script, secret::Secret};
 use std::collections::BTreeSet;
@@ -75,6 +76,8 @@ struct Standing<'a> {
     digest: String,
     /// Whether its password is the one that foobar set.
     is_known: bool,
+    /// Whether clients may have been given the password that it has: not one that somebody set by hand.
+    is_in_use: bool,
 }
 
 impl Standing<'_> {
@@ -84,7 +87,7 @@ impl Standing<'_> {
 
     /// Whether it has a password that its clients may go on with while they get the new one.
     fn is_replaced(&self) -> bool {
-        !self.is_known && !["", NO_PASSWORD].contains(&self.field(2))
+        !self.is_known && self.is_in_use && !["", NO_PASSWORD].contains(&self.field(2))
     }
 }
 
@@ -92,8 +95,10 @@ impl Database {
     fn standing<'a>(login: &Login, server: &Server<'a>, seen: &Seen<'_>) -> Result<Standing<'a>, Refusal> {
         let digest = recorded(seen, settled(seen, &login.secret)?);
         let row = server.rows("account").iter().find(|r| r.first() == Some(&login.name)).map(Vec::as_slice);
-        let mut standing = Standing { row, digest, is_known: false };
+        let mut standing = Standing { row, digest, is_known: false, is_in_use: false };
         let record = server.record(&login.name).unwrap_or_default();
+        // A run that was cut off has left the former one beside it, and the record of that.
+        standing.is_in_use = record.get(1).is_none_or(|s| s == standing.field(2)) || server.has_second(&login.name);
         standing.is_known = row.is_some()
             && record.first() == Some(&standing.digest)
             && record.get(1).is_some_and(|s| s == standing.field(2));
@@ -232,5 +237,10 @@ impl Resource for Database {
         let mut change = Change::new(action, summary, script);
         change.details = details;
         Ok(Some(change.drift(by_hand.then_some(Drift::Account))))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        let own = |l: &Login| Owned::new(Kind::Login, &l.name).with([self.dialect.program()]);
+        self.logins.iter().map(own).collect()
     }
 }

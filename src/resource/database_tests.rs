@@ -119,7 +119,7 @@ impl Pair {
         };
         let wait = Acknowledged { dialect: self.dialect, unit: unit(), on: true };
         let all: [(usize, Box<dyn Resource>); 6] = [
-            (1, Box::new(DataDirectory { dialect: self.dialect })),
+            (1, Box::new(DataDirectory { dialect: self.dialect, schemas: vec![] })),
             (1, Box::new(role(1))),
             (0, Box::new(role(0))),
             (0, Box::new(objects)),
@@ -320,6 +320,27 @@ fn an_empty_primary_never_opens_over_a_replica_with_data() {
     let stopped = |n: usize, t: String| if n == 0 { "state\tstopped\nschema\tfoo_bar\t3\n".into() } else { t };
     let plan = Pair::new(0, stopped).plan();
     assert!(!plan.iter().any(|l| l.starts_with("refused")), "{plan:?}");
+}
+
+#[test]
+fn a_stopped_replica_that_comes_back_goes_on_from_where_it_was() {
+    let held = "state\tstopped\nschema\tfoo_bar\t3\n";
+    let resting = |n: usize, _: String| if n == 1 { format!("{held}following\tyes\n") } else { held.into() };
+    for (at, _) in RECORDED.iter().enumerate() {
+        // Its records and secrets went with it when it left.
+        let plan = Pair::new(at, resting).plan();
+        assert!(plan.contains(&"replicate from db-01: it goes on where it stopped".to_owned()), "{plan:?}");
+        // Without a place in the primary's log its data is its own.
+        let plan = Pair::new(at, |_, _| held.into()).plan();
+        assert!(plan.iter().any(|l| l.starts_with("refused: it is declared a replica, holds data")), "{plan:?}");
+        // And it does not become the primary by the way.
+        let plan = Pair::new(at, |n, t| resting(1 - n, t)).plan();
+        let want = "refused: it is declared the primary, is stopped, and follows another server as soon as it starts";
+        assert!(plan.contains(&want.to_owned()), "{plan:?}");
+        // Nothing of an empty primary opens over it.
+        let plan = Pair::new(at, |n, t| if n == 0 { "state\tabsent\n".into() } else { resting(n, t) }).plan();
+        assert!(plan.iter().any(|l| l.starts_with("refused: it holds data")), "{plan:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use super::{
     Action, Change, Probe, Refusal, Resource, ResourceId, Seen,
     dialect::{Dialect, RECORDS, Server},
+    owned::{Kind, Owned, joined},
 };
 use crate::base::script::Script;
 
@@ -12,7 +13,12 @@ use crate::base::script::Script;
 pub struct DataDirectory {
     /// Which server.
     pub dialect: Dialect,
+    /// The schemas that foobar makes in it.
+    pub schemas: Vec<String>,
 }
+
+/// Where both servers keep their data.
+pub const DATA: &str = "/var/lib/mysql";
 
 /// The mark says that what lies here is half of what this step makes: without it nothing is deleted.
 const BEGIN: &str = r#"
@@ -80,5 +86,9 @@ impl Resource for DataDirectory {
             Some(_) => change.detail("an earlier attempt was cut off"),
             None => change.detail("/var/lib/mysql holds nothing"),
         }))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        vec![Owned::new(Kind::Data, DATA).with([self.dialect.program().to_owned(), joined(&self.schemas)])]
     }
 }

@@ -112,6 +112,12 @@ impl Resource for Writable {
                 "a change of the file moves no primary: name the server that takes the writes; where that one is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here first",
             );
         }
+        if server.is_resting_replica() {
+            return refuse(
+                "it is declared the primary, is stopped, and follows another server as soon as it starts".into(),
+                "name the server that took the writes last; where that one is lost for good, start this one by hand and say `STOP REPLICA; RESET REPLICA ALL`",
+            );
+        }
         if !lost && !closed {
             let open = || {
                 Change::new(Action::Update, "let the primary's clients in", self.dialect.run(LET_IN))

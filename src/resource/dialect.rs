@@ -71,7 +71,8 @@ SQL
 case $said in
 *'ERROR 2002'*) printf 'state\tstopped\n'; held
   found=$(find /var/lib/mysql -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit 2>/dev/null)
-  [ -n "$found" ] || printf 'directory\tempty\n' ;;
+  [ -n "$found" ] || printf 'directory\tempty\n'
+  [ ! -e /var/lib/mysql/relay.index ] || printf 'following\tyes\n' ;;
 *) printf '%s\n' "$said" | while IFS=' ' read -r line; do
     case $line in
     *'	'*) printf '%s\n' "$line" ;;
@@ -270,6 +271,12 @@ impl<'a> Server<'a> {
     /// Whether it has ever been told of a source.
     pub fn is_replica(&self) -> bool {
         self.replica("Source_Host").is_some()
+    }
+
+    /// Whether it is stopped, and will follow a source again when it starts: it has relay logs, which go when it is told
+    /// to forget its source.
+    pub fn is_resting_replica(&self) -> bool {
+        self.state() == Some("stopped") && self.value("following").is_some()
     }
 
     /// Every transaction it has, as the server writes it.

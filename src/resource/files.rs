@@ -3,6 +3,7 @@
 
 use super::{
     Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    owned::{KEEP, Kind, Owned},
     packages::Packages,
 };
 use crate::base::{
@@ -46,6 +47,17 @@ pub enum Body {
     Directory,
     /// Nothing.
     Absent,
+}
+
+impl Body {
+    /// Which of them it is, in a word.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "file",
+            Self::Directory => "directory",
+            Self::Absent => "absent",
+        }
+    }
 }
 
 /// One path.
@@ -121,6 +133,15 @@ impl Files {
         self
     }
 }
+
+/// Keeps a file as it is, with its owner and mode, below the directory that FOOBAR_BEFORE names, if it does.
+const BEFORE: &str = r#"before() { # before PREFIX PATH
+  [ -z "$1" ] && [ -n "${FOOBAR_BEFORE:-}" ] && { [ -f "$2" ] || [ -L "$2" ]; } && [ ! -e "$FOOBAR_BEFORE$2" ] || return 0
+  kept=$FOOBAR_BEFORE$2
+  mkdir -p -- "${kept%/*}" && cp -a -- "$2" "$kept.foobar-new" \
+    && { [ -L "$kept.foobar-new" ] || sync -- "$kept.foobar-new"; } && mv -f -- "$kept.foobar-new" "$kept" && sync -- "${kept%/*}"
+}
+"#;
 
 /// How one file stands against what it shall be.
 struct Difference<'a> {
@@ -241,7 +262,9 @@ impl Files {
 
     fn script(&self, differences: &[Difference<'_>]) -> Script {
         // The same function lays the files over the staged copy and over the live tree; only the prefix differs.
-        let mut put = String::from("put() { # put PREFIX\n  :\n");
+        // What is replaced on the live tree is kept where the run that does it says, the first of its kind.
+        let mut put = String::from(BEFORE);
+        put.push_str("put() { # put PREFIX\n  :\n");
         for (n, d) in differences.iter().enumerate() {
             let (path, mode) = (quote(&d.file.path), d.file.mode);
             let owner = quote(&format!("{}:{}", d.file.owner, d.file.group));
@@ -256,11 +279,11 @@ impl Files {
                     note("directory") + &format!("  mkdir -p -- \"$1\"{path} && chown {owner} \"$1\"{path} && chmod {mode:04o} \"$1\"{path} || return 1\n")
                 }
                 Body::Absent => format!(
-                    "  rm -f -- \"$1\"{path} && {{ [ -n \"$1\" ] || rm -f -- {STATE_DIR}/written{path}.now; }} || return 1\n"
+                    "  before \"$1\" {path} && rm -f -- \"$1\"{path} && {{ [ -n \"$1\" ] || rm -f -- {STATE_DIR}/written{path}.now; }} || return 1\n"
                 ),
                 Body::Text(_) => note(&d.bytes.as_ref().map(sha256).unwrap_or_default()) + &format!(
                     "  new=\"$1\"{path}.foobar-new && mkdir -p -- \"$1\"{parent} && cp -- \"$stage/{n}\" \"$new\" && chown {owner} \"$new\" \\\n    \
-                     && chmod {mode:04o} \"$new\" && sync -- \"$new\" && mv -f -- \"$new\" \"$1\"{path} || {{ rm -f -- \"$new\"; return 1; }}\n"
+                     && chmod {mode:04o} \"$new\" && sync -- \"$new\" && before \"$1\" {path} && mv -f -- \"$new\" \"$1\"{path} || {{ rm -f -- \"$new\"; return 1; }}\n"
                 ),
             });
         }
@@ -279,6 +302,11 @@ impl Files {
                 .line("if ! unshare -m sh \"$stage/check\" \"$stage\" >\"$stage/said\" 2>&1; then")
                 .line("  echo 'the new configuration was refused, and nothing was changed:' >&2; tail -n 20 \"$stage/said\" >&2; exit 1")
                 .line("fi");
+        }
+        // What stood there before foobar came is kept, to be put back one day.
+        script = script.line(KEEP.trim());
+        for d in differences {
+            script = script.line(format!("keep {} {}", quote(&d.file.path), d.file.body.word()).trim_end());
         }
         script.line(NOTE).line(put.trim_end()).line("put ''")
     }
@@ -369,5 +397,10 @@ impl Resource for Files {
         }
         change.diffs = differences.into_iter().map(|d| d.diff).collect();
         Ok(Some(change))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        let own = |f: &File| Owned::new(Kind::File, &f.path).with([self.name.as_str(), f.body.word()]);
+        self.files.iter().map(own).collect()
     }
 }

@@ -19,8 +19,13 @@ pub mod drift;
 mod drift_tests;
 pub mod files;
 pub mod migration;
+pub mod owned;
+#[cfg(test)]
+mod owned_tests;
 pub mod packages;
+pub mod registry;
 pub mod release;
+pub mod removal;
 pub mod replication;
 pub mod ruleset;
 pub mod service;
@@ -219,15 +224,22 @@ pub enum Impact {
     WriteOutage,
 }
 
-impl fmt::Display for Impact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Impact {
+    /// Its name in words: `connection drop`.
+    pub fn word(self) -> &'static str {
+        match self {
             Self::None => "none",
             Self::Reload => "reload",
             Self::Restart => "restart",
             Self::ConnectionDrop => "connection drop",
             Self::WriteOutage => "write outage",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Impact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -376,6 +388,11 @@ pub trait Resource: fmt::Debug + Send + Sync {
 
     /// What differs, and the script that mends it; none where nothing does. Pure.
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal>;
+
+    /// What foobar owns on the host because of it: what is taken away once no topology asks for it any more.
+    fn footprint(&self) -> Vec<owned::Owned> {
+        Vec::new()
+    }
 }
 
 /// A resource that a host shall have, and what must stand before it.

@@ -1,7 +1,10 @@
 //! Debian packages that shall be installed, all of a host's in one apt transaction. Which ones a component needs is its
 //! own business; packages are never removed here.
 
-use super::{Action, Change, Collector, Probe, Refusal, Resource, ResourceId, Seen};
+use super::{
+    Action, Change, Collector, Probe, Refusal, Resource, ResourceId, Seen,
+    owned::{Kind, Owned},
+};
 use crate::base::{
     name::PackageName,
     script::{Script, quote},
@@ -51,7 +54,7 @@ update() {
   done
 }
 get() {
-  apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout="${FOOBAR_LOCK_TIMEOUT:-60}" \
+  apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout="${FOOBAR_DPKG_LOCK_TIMEOUT:-60}" \
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "$@" >"$scratch/apt" 2>&1
 }
 scratch=$(mktemp -d)
@@ -66,6 +69,25 @@ if grep -qE 'Unable to (locate|fetch)|no installation candidate|404 +Not Found' 
 tail -n 20 "$scratch/apt" >&2
 exit 1
 "#;
+
+// What was there before: kept until what came along is noted, so that a run that is cut off in between loses nothing.
+const BEFORE: &str = r#"
+installed() { dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u; }
+before=/var/lib/foobar/packages.before
+if [ ! -f "$before" ]; then mkdir -p -m 700 /var/lib/foobar; installed >"$before.new"; mv -f "$before.new" "$before"; fi"#;
+
+// Packages that came as dependencies are noted as such: they may go with those that wanted them.
+const AFTER: &str = r#"
+(
+umask 077
+owned=/var/lib/foobar/owned named=" $* "
+[ ! -f "$owned" ] || cat "$owned" >"$owned.new"
+installed | comm -13 "$before" - | while read -r name; do
+  case $named in *" $name "*) ;; *) printf 'dependency\t%s\tmade\n' "$name" ;; esac
+done >>"$owned.new"
+sync -- "$owned.new" && mv -f -- "$owned.new" "$owned"
+)
+rm -f "$before""#;
 
 impl Resource for Packages {
     fn id(&self) -> ResourceId {
@@ -93,7 +115,17 @@ impl Resource for Packages {
             }));
         }
         let words: Vec<String> = missing.iter().map(|n| quote(n)).collect();
-        let script = Script::new().line(format!("set -- {}", words.join(" "))).line(INSTALL.trim());
+        let script = Script::new()
+            .line(format!("set -- {}", words.join(" ")))
+            .line(BEFORE.trim())
+            .line("( set -eu")
+            .line(INSTALL.trim())
+            .line(")")
+            .line(AFTER.trim());
         Ok(Some(Change::new(Action::Create, format!("install {}", missing.join(", ")), script)))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        self.names.iter().map(|name| Owned::new(Kind::Package, name.as_str())).collect()
     }
 }

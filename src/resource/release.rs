@@ -1,7 +1,10 @@
 //! Releases of something that is delivered as a folder: unpacked once under the digest of its archive, and switched to by
 //! renaming one symbolic link, so that no reader ever sees half of one. What is in a release is not known here.
 
-use super::{Action, Change, Collector, Probe, Refusal, Resource, ResourceId, Seen, migration};
+use super::{
+    Action, Change, Collector, Probe, Refusal, Resource, ResourceId, Seen, migration,
+    owned::{Kind, Owned},
+};
 use crate::base::script::{Script, quote};
 use std::{fmt, sync::Arc};
 
@@ -97,6 +100,10 @@ impl Resource for Unpacked {
             .line("mv -T \"$new\" \"$done\"");
         let size = archive.len().div_ceil(1024);
         Ok(Some(Change::new(Action::Create, format!("unpack release {} ({size} KiB)", self.name), script)))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        vec![Owned::new(Kind::Release, &self.root)]
     }
 }
 

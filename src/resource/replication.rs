@@ -239,7 +239,11 @@ impl Resource for Replication {
         let told = Self::is_told(&server, &digest);
         // What is on the replica alone would be lost for the site the moment an empty primary opens.
         let held = server.held_list();
-        if !half && !held.is_empty() && primary.held().next().is_none() && (told || server.is_replica()) {
+        if !half
+            && !held.is_empty()
+            && primary.held().next().is_none()
+            && (told || server.is_replica() || server.is_resting_replica())
+        {
             return refuse(
                 format!("it holds data ({}), and {}, its declared primary, holds none", held.join(", "), self.primary),
                 "where the other one's data is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here (of several replicas, on the one with the newest data) and name this server as `mysql.primary`",
@@ -249,7 +253,10 @@ impl Resource for Replication {
         if !server.is_running() && told && !half {
             return Ok(None);
         }
-        if !server.is_replica() || half {
+        // One that was taken out of the topology and comes back has its place in the primary's log: it is told the new
+        // password, and goes on from there.
+        let rests = server.is_resting_replica() && !held.is_empty() && !half;
+        if (!server.is_replica() && !rests) || half {
             if !half && !held.is_empty() {
                 return refuse(
                     format!(
@@ -288,10 +295,12 @@ impl Resource for Replication {
         let mut details: Vec<String> = self
             .settings(&server)
             .into_iter()
-            .filter(|(_, wanted, is)| wanted != is)
+            .filter(|(_, wanted, is)| wanted != is && !rests)
             .map(|(what, wanted, is)| format!("{what}: {is} -> {wanted}"))
             .collect();
-        if !told {
+        if rests {
+            details.push("it goes on where it stopped".into());
+        } else if !told {
             details.push("the password is not the one foobar set".into());
         }
         if !details.is_empty() {

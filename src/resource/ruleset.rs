@@ -3,7 +3,9 @@
 //! the component says.
 
 use super::{
-    Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, files::File,
+    Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    files::File,
+    owned::{Kind, Owned},
 };
 use crate::base::{
     digest::sha256,
@@ -170,6 +172,10 @@ impl Resource for Ruleset {
         }
         Ok(Some(change))
     }
+
+    fn footprint(&self) -> Vec<Owned> {
+        vec![Owned::new(Kind::Firewall, "inet foobar")]
+    }
 }
 
 /// Loads the candidate with its way back armed. The confirmed file is not touched before [`confirm`], so a reboot goes
@@ -194,8 +200,10 @@ fn confirm(digest: &str) -> Script {
     let next = format!("{STATE_DIR}/firewall.next");
     Script::new()
         .line("mkdir -p /etc/foobar")
-        .feed(UNIT, "cat >/etc/systemd/system/foobar-firewall.service.new")
-        .line("mv -f /etc/systemd/system/foobar-firewall.service.new /etc/systemd/system/foobar-firewall.service")
+        // This runs beside the next steps, one of which may copy the directory of units to have it checked: nothing that is
+        // about to vanish may stand in there.
+        .feed(UNIT, "cat >/etc/foobar/firewall.service.new")
+        .line("mv -f /etc/foobar/firewall.service.new /etc/systemd/system/foobar-firewall.service")
         .line(format!("cp {next} /etc/foobar/firewall.nft.new && chmod 644 /etc/foobar/firewall.nft.new && sync -- /etc/foobar/firewall.nft.new"))
         .line("mv -f /etc/foobar/firewall.nft.new /etc/foobar/firewall.nft")
         .line("systemctl stop foobar-firewall-revert.timer 2>/dev/null || :")

@@ -3,7 +3,9 @@
 //! ended. Which files those are, how a reload is made and proved, the component says.
 
 use super::{
-    Action, Change, Collector, Drift, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, state_digest,
+    Action, Change, Collector, Drift, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    owned::{Kind, Owned, joined},
+    state_digest,
 };
 use crate::base::{
     certificate,
@@ -91,6 +93,12 @@ pub struct Service {
     pub restart_impact: Impact,
     /// Run right before a restart or stop; its failure stops the change.
     pub before_restart: Option<Script>,
+    /// How many layers of the stack lie between it and the visitor: what is nearer is taken away first.
+    pub layer: u8,
+    /// Files that it writes while it runs, because foobar's configuration tells it to: they go with it.
+    pub leaves: Vec<String>,
+    /// TCP ports that it listens on: one that leaves makes room for another on the same ports before that starts.
+    pub ports: Vec<u16>,
     /// What tells whether the certificate that it shows is the one on disk, where another can be put in its place at run
     /// time; a reload mends it.
     pub shown: Option<Shown>,
@@ -107,6 +115,9 @@ impl Service {
             proof: None,
             restart_impact: Impact::Restart,
             before_restart: None,
+            layer: 0,
+            leaves: Vec::new(),
+            ports: Vec::new(),
             shown: None,
         }
     }
@@ -289,5 +300,17 @@ impl Resource for Service {
         change.details = details;
         change.drift = drift.filter(|_| loaded && was_started);
         Ok(Some(change))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        // Who is connected when it ends for good is cut off, whatever a restart would have meant.
+        let impact = self.restart_impact.max(Impact::ConnectionDrop).word();
+        let fields = [self.layer.to_string(), impact.to_owned(), joined(&self.ports)];
+        let short = self.unit.strip_suffix(".service").unwrap_or(&self.unit);
+        let left =
+            |path: &String| Owned::new(Kind::File, path).with([format!("what {short} left behind"), "left".to_owned()]);
+        let mut all = vec![Owned::new(Kind::Service, &self.unit).with(fields)];
+        all.extend(self.leaves.iter().map(left));
+        all
     }
 }

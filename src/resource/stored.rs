@@ -1,6 +1,10 @@
 //! The secrets that a host keeps, one file each, root-only. What they are for, and who makes them, is not known here.
 
-use super::{Action, Change, Collector, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen, files::File};
+use super::{
+    Action, Change, Collector, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    files::File,
+    owned::{Kind, Owned},
+};
 use crate::base::{
     script::{Script, quote},
     secret::{Content, Secret},
@@ -79,5 +83,9 @@ impl Resource for Stored {
         let mut change = Change::new(action, format!("keep {}", list.join(", ")), script);
         change.details = details;
         Ok(Some(change))
+    }
+
+    fn footprint(&self) -> Vec<Owned> {
+        self.names.iter().map(|name| Owned::new(Kind::Secret, name)).collect()
     }
 }

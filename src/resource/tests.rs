@@ -252,3 +252,42 @@ fn a_package_that_a_release_has_not_is_refused_before_anything_is_touched() {
     assert_eq!(on("trixie", "mysql-server\tinstalled\t9.7"), "nothing");
     assert_eq!(on("sid", ""), "nothing");
 }
+
+#[test]
+fn what_is_replaced_or_removed_is_kept_as_it_was_where_the_run_says_and_the_first_of_it_stays() {
+    let root = std::env::temp_dir().join(format!("foobar-before-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&root);
+    std::fs::create_dir_all(root.join("state")).unwrap();
+    let at = |name: &str| root.join(name).to_str().unwrap().to_owned();
+    let sh = |script: &str| {
+        let text = script.replace(STATE_DIR, &at("state"));
+        let output = std::process::Command::new("sh").arg("-c").arg(text).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (user, group) = (sh("id -un"), sh("id -gn"));
+    std::fs::write(at("changed"), "one\n").unwrap();
+    std::fs::write(at("gone"), "was here\n").unwrap();
+    sh(&format!("chmod 640 {}", at("changed")));
+    for text in ["two\n", "three\n"] {
+        let file = |name: &str| File::text(at(name), Content::new(text)).owner(user.trim(), group.trim());
+        let files = Files::new("x", vec![file("changed"), file("new"), File::absent(at("gone"))]);
+        let (mut lines, before) = (String::new(), std::fs::exists(at("gone")).unwrap());
+        if before {
+            lines = format!("{}\tstat\tregular file\t644\troot\troot\t9\n", at("gone"));
+        }
+        let change = Case::new(&[(&FILES, &lines)]).diff(&files).unwrap().unwrap();
+        sh(&format!("set -eu; export FOOBAR_BEFORE={}\n{}", at("before"), change.script.text()));
+    }
+    let read = |name: &str| std::fs::read_to_string(at(&format!("before{}", at(name)))).ok();
+    assert_eq!(std::fs::read_to_string(at("changed")).unwrap(), "three\n");
+    assert_eq!((read("changed").as_deref(), read("gone").as_deref()), (Some("one\n"), Some("was here\n")));
+    assert_eq!(read("new").as_deref(), Some("two\n"), "the first that is replaced");
+    assert_eq!(sh(&format!("stat -c %a {}", at(&format!("before{}", at("changed"))))), "640\n");
+    // Without a run that asks for it, nothing is kept.
+    let files =
+        Files::new("x", vec![File::text(at("changed"), Content::new("four\n")).owner(user.trim(), group.trim())]);
+    let change = Case::new(&[]).diff(&files).unwrap().unwrap();
+    sh(&format!("unset FOOBAR_BEFORE; set -eu\n{}", change.script.text()));
+    std::fs::remove_dir_all(&root).unwrap();
+}

@@ -53,9 +53,7 @@ pub fn one_apply_brings_it_up_and_another_one_waits_outside(w: &mut World) {
     let words = ["apply", "--yes", "-v"];
     let first = start(w.command(&words), &w.dir, "first");
     let held = || {
-        w.lab
-            .exec("web-01", "[ -e /var/lib/foobar/lock ] && ! flock -n /var/lib/foobar/lock true")
-            .is_ok_and(|o| o.ok())
+        w.lab.exec("web-01", "[ -e /var/lib/foobar/lease ] && ! flock -n /var/lib/foobar true").is_ok_and(|o| o.ok())
     };
     assert!(until(Duration::from_secs(60), held), "the first apply never held its lock");
     let second = w.foobar(&["apply", "--yes", "--limit", "web-01"]);

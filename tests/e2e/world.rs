@@ -333,6 +333,11 @@ pub fn start(mut command: Command, dir: &Path, name: &str) -> Started {
 }
 
 impl Started {
+    /// Ends it at once, wherever it is; [`Started::wait`] says how it ended.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+    }
+
     /// Waits for its end.
     pub fn wait(mut self, words: &str) -> Run {
         use std::os::unix::process::ExitStatusExt as _;

@@ -27,7 +27,7 @@ fn help_of_every_command() {
     command.build();
     let mut all = Vec::new();
     walk(&mut command, "help", &mut all);
-    assert_eq!(all.len(), 19);
+    assert_eq!(all.len(), 23);
     for (name, text) in all {
         insta::assert_snapshot!(name, text);
     }
@@ -53,6 +53,9 @@ fn wrong_usage_is_64_and_asked_for_help_is_not() {
         &["explain", "web-01:etc/x"],
         &["explain", "web-01:/etc/x:0"],
         &["explain", ":/etc/x"],
+        &["apply", "--lock-timeout", "soon"],
+        &["apply", "--lock-timeout", "25h"],
+        &["history", "-n", "0"],
         &["lab"],
         &["lab", "exec", "web-01"],
         &["lab", "exec", "web-01", "--"],
@@ -135,4 +138,18 @@ fn typed_words_win_over_the_environment() {
     let (verbosity, args) = plan(&["-q", "plan", "--diff", "full", "-l", "db-01", "-f", "mine.yaml"]);
     assert_eq!((verbosity, args.diff.style()), (Verbosity::Quiet, DiffStyle::Full));
     assert_eq!((args.limit.limit.len(), args.site.file.to_str()), (1, Some("mine.yaml")));
+}
+
+#[test]
+fn others_are_waited_for_in_seconds_minutes_and_hours() {
+    let wait = |text: &str| lock::span(text).map(|d| d.as_secs());
+    for (text, seconds) in [("0", 0), ("0s", 0), ("90s", 90), ("10m", 600), ("24h", 86_400), (" 5 ", 5)] {
+        assert_eq!(wait(text), Ok(seconds), "{text}");
+    }
+    for bad in ["", "s", "-1s", "1.5m", "1d", "25h", "99999999999999999999", "18446744073709551615h", "1 h"] {
+        assert!(wait(bad).is_err(), "{bad}");
+    }
+    let cli = parse(&["history", "12", "web-*", "@mysql", "-n", "3"]).unwrap();
+    let Command::History(history) = cli.command else { panic!("another command") };
+    assert_eq!((history.generation(), history.hosts().unwrap().len(), history.number), (Some(12), 2, 3));
 }

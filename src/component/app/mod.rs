@@ -149,8 +149,9 @@ impl App {
     fn secrets(site: &Site, app: &spec::App, desired: &mut Desired) {
         for (name, source) in &app.secrets {
             let source = match (source, site.given.get(name)) {
-                (spec::SecretSource::Generate, _) | (_, None) => Source::Password,
+                (spec::SecretSource::Generate, _) => Source::Password,
                 (_, Some(value)) => Source::Given(value.clone()),
+                (_, None) => Source::Kept,
             };
             desired.secret(secret_name(name), source, app.on.clone());
         }
@@ -253,6 +254,7 @@ impl Component for App {
             let from = files.id();
             let input = |path: &str, content: Content| Input { path: path.into(), content, from: from.clone() };
             let mut service = Service::new(APP_UNIT);
+            (service.layer, service.ports) = (2, vec![app.port]);
             service.restart_on = vec![input(ENVIRONMENT, environment), input(UNIT, unit)];
             let mut after = vec![desired.want(host, files, [])];
             if let Some(release) = release {

@@ -207,6 +207,9 @@ fn proof(site: &Site, haproxy: &spec::Haproxy, host: &HostName, generation: &str
         .line(format!("await_up {}", rises.min(50)))
 }
 
+/// Where the drop-in has each worker leave its servers' states for the next one.
+const SERVER_STATE: &str = "/var/lib/haproxy/server-state";
+
 /// Functions that print the fingerprint of the certificate `on_disk`, and of the one that is `served`.
 fn certificates(site: &Site, host: &HostName) -> Script {
     let (at, name) = (http::at(site.address(host), 443), &site.topology.site);
@@ -278,6 +281,8 @@ impl Component for Haproxy {
             service.reload = Some(reload());
             service.proof = Some(proof(site, haproxy, host, &generation));
             service.restart_impact = crate::resource::Impact::ConnectionDrop;
+            service.ports = vec![80, 443, HAPROXY_LOCAL];
+            service.leaves = vec![SERVER_STATE.into()];
             // A balancer takes its backends for healthy when it starts, so they come first.
             let mut after = vec![desired.want(host, drop_in, []), desired.want(host, files, [])];
             for (on, unit) in [

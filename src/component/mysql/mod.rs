@@ -191,6 +191,10 @@ fn proof(mysql: &spec::Mysql) -> Script {
         .line("[ \"$shown\" = \"$kept\" ] || { echo 'the server does not show the certificate on disk' >&2; exit 1; }")
 }
 
+fn schemas(mysql: &spec::Mysql) -> Vec<String> {
+    vec![mysql.database.as_str().to_owned(), CANARY.into()]
+}
+
 fn logins(site: &Site, mysql: &spec::Mysql) -> Vec<Login> {
     const DATA: [&str; 4] = ["DELETE", "INSERT", "SELECT", "UPDATE"];
     let login = |(name, secret): (&str, &str), on: Option<&str>, privileges: &[&'static str]| Login {
@@ -293,8 +297,11 @@ impl Mysql {
         service.before_restart = (mysql.engine == Engine::Mysql)
             .then(|| Script::new().line(format!("{} -e 'SET GLOBAL offline_mode=ON' || :", dialect(mysql).client())));
         service.proof = Some(proof(mysql));
+        // Replicas end before their primary, which would wait for who still listens to it.
+        (service.layer, service.ports) = (if *host == mysql.primary { 4 } else { 3 }, vec![3306]);
         service.restart_impact = if *host == mysql.primary { Impact::WriteOutage } else { Impact::ConnectionDrop };
-        let directory = desired.want(host, DataDirectory { dialect: dialect(mysql) }, [files.clone()]);
+        let data = DataDirectory { dialect: dialect(mysql), schemas: schemas(mysql) };
+        let directory = desired.want(host, data, [files.clone()]);
         let mut after = vec![files, directory, desired.want(host, unit_files, [])];
         after.extend_from_slice(others);
         let server = desired.want(host, service, after);
@@ -365,11 +372,7 @@ impl Component for Mysql {
         let mut ready = closed.clone();
         ready.push(Self::server(site, mysql, &mysql.primary, &servers, desired)?);
         let open = desired.want(&mysql.primary, role(&mysql.primary), ready);
-        let objects = Database {
-            dialect,
-            schemas: vec![mysql.database.as_str().to_owned(), CANARY.into()],
-            logins: logins(site, mysql),
-        };
+        let objects = Database { dialect, schemas: schemas(mysql), logins: logins(site, mysql) };
         let accounts = objects.clone();
         let objects = desired.want(&mysql.primary, objects, [open]);
         debug_assert_eq!(objects.id, database_objects());

@@ -153,6 +153,7 @@ impl Component for Nginx {
             service.restart_on = vec![input(DROP_IN, unit, &drop_in)];
             service.reload_on = vec![input(CONFIG, config, &files)];
             service.proof = Some(proof(&generation));
+            (service.layer, service.ports) = (1, vec![80]);
             let after = [desired.want(host, drop_in, []), desired.want(host, files, [])];
             desired.want(host, service, after);
         }
