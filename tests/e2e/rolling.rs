@@ -82,6 +82,8 @@ pub fn no_request_is_lost_whatever_is_changed(w: &mut World) {
 pub fn what_is_down_is_mended_first(w: &mut World) {
     w.converge();
     w.on("web-02", "systemctl stop foobar-app");
+    // Until the balancer has seen it, requests are lost, and not by foobar's fault.
+    assert!(until(Duration::from_secs(30), || server(w, "web-02").starts_with("0 ")), "{}", server(w, "web-02"));
     let tally = under_load(w, "one that is down", |w| {
         w.topology = w.original().replace("GREETING: Welcome", "GREETING: Mended");
         let run = w.apply(&[]);
