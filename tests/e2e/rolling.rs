@@ -10,7 +10,7 @@ use std::{fs, time::Duration};
 fn under_load(w: &mut World, what: &str, change: impl FnOnce(&mut World)) -> Tally {
     let load = Load::start(w);
     change(w);
-    let tally = load.stop(what);
+    let tally = load.stop(w, what);
     assert!(tally.made >= 100, "{what}: only {} requests were made", tally.made);
     w.is_converged();
     tally
