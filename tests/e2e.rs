@@ -11,6 +11,8 @@
 //! The cases of a suite share its hosts and run in order; each brings them to the state that it wants by itself, so one
 //! can be run alone.
 
+#[path = "e2e/back.rs"]
+mod back;
 #[path = "e2e/browser.rs"]
 mod browser;
 #[path = "e2e/certificate.rs"]
@@ -77,6 +79,7 @@ const CASES: &[Case] = &[
     ("rolling::what_is_down_is_mended_first", rolling::what_is_down_is_mended_first),
     ("rolling::a_host_that_was_left_out_is_seen_and_put_back", rolling::a_host_that_was_left_out_is_seen_and_put_back),
     ("rolling::what_users_would_feel_can_be_refused", rolling::what_users_would_feel_can_be_refused),
+    ("back::a_rollback_is_a_plan_back", back::a_rollback_is_a_plan_back),
     (
         "rotation::passwords_change_and_the_former_ones_open_nothing",
         rotation::passwords_change_and_the_former_ones_open_nothing,

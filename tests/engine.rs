@@ -17,7 +17,8 @@ use foobar::{
     event::{Event, Events, Reporter},
     plan::{
         Plan, Step,
-        journal::{self, End, Generation, StepEnd},
+        history::{self, End, Generation, StepEnd},
+        journal,
         lease::{self, Claim, Lease},
     },
     resource::{Action, Change, Observation, ResourceId},
@@ -190,8 +191,8 @@ async fn observed(hosts: &Directories, plan: &Plan) -> BTreeMap<HostName, Observ
 }
 
 async fn history(hosts: &Directories, host: &str) -> Vec<Generation> {
-    let reply = sh(&hosts.root, &host.parse().unwrap(), &journal::history(10, None), None, &|_| {}).await;
-    journal::read(&reply.stdout)
+    let reply = sh(&hosts.root, &host.parse().unwrap(), &history::history(10, None), None, &|_| {}).await;
+    history::read(&reply.stdout)
 }
 
 /// Carries a plan out under leases that are there already.

@@ -4,6 +4,7 @@
 use super::{
     command,
     local::{now, plain},
+    pack,
 };
 use crate::{
     base::{
@@ -22,17 +23,11 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
     fs,
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
-
-/// The most that a release may hold, in bytes: it goes to each app host in one script.
-const RELEASE_MOST: usize = 256 << 20;
-/// Names that are never part of a release: what version control, Python and editors leave behind.
-const SKIPPED: &[&str] = &[".git", ".hg", ".svn", "__pycache__", ".venv", ".pytest_cache", ".mypy_cache", ".DS_Store"];
 
 /// A site and what was learned on the way.
 #[derive(Debug)]
@@ -333,7 +328,7 @@ fn shipped(draft: &mut Draft, topology: &Topology, here: &Path) {
         else {
             continue;
         };
-        if inside.iter().any(|part| part.to_str().is_none_or(is_skipped)) {
+        if inside.iter().any(|part| part.to_str().is_none_or(pack::is_skipped)) {
             continue;
         }
         let message = format!("{what} lies in the app's folder, and would be part of every release");
@@ -348,11 +343,6 @@ fn real(path: &Path) -> Option<PathBuf> {
     whole
         .or_else(|_| Ok::<_, io::Error>(fs::canonicalize(folder(path))?.join(path.file_name().unwrap_or_default())))
         .ok()
-}
-
-/// Whether a name is never part of a release.
-fn is_skipped(name: &str) -> bool {
-    SKIPPED.contains(&name) || name.ends_with(".pyc") || name.ends_with('~')
 }
 
 fn overrides(dir: &Path) -> Result<BTreeMap<String, String>, Failure> {
@@ -379,7 +369,7 @@ fn overrides(dir: &Path) -> Result<BTreeMap<String, String>, Failure> {
 fn release(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<Release> {
     let app = topology.app.as_ref().filter(|a| !a.source.is_empty())?;
     let root = here.join(expand(&app.source));
-    let packed = pack(&root);
+    let packed = pack::pack(&root);
     match packed {
         Ok(archive) => Some(Release { digest: digest::sha256(&archive), archive: Some(archive.into()) }),
         Err(why) => {
@@ -392,73 +382,6 @@ fn release(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<Releas
             None
         }
     }
-}
-
-/// The folder as a tar that depends on nothing but names, contents and executable bits.
-fn pack(root: &Path) -> Result<Vec<u8>, String> {
-    let fail = |path: &Path, e: &io::Error| format!("{}: {}", path.display(), plain(e));
-    if !fs::metadata(root).map_err(|e| fail(root, &e))?.is_dir() {
-        return Err(format!("{} is no folder", root.display()));
-    }
-    let mut builder = tar::Builder::new(Vec::new());
-    let mut open = vec![PathBuf::new()];
-    let mut paths = Vec::new();
-    while let Some(dir) = open.pop() {
-        let at = root.join(&dir);
-        for entry in fs::read_dir(&at).map_err(|e| fail(&at, &e))? {
-            let entry = entry.map_err(|e| fail(&at, &e))?;
-            let name: OsString = entry.file_name();
-            let skipped = name.to_str().is_none_or(is_skipped);
-            if skipped {
-                continue;
-            }
-            let path = dir.join(&name);
-            if entry.file_type().map_err(|e| fail(&path, &e))?.is_dir() {
-                open.push(path.clone());
-            }
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    let mut total = 0;
-    for path in paths {
-        let full = root.join(&path);
-        let meta = fs::symlink_metadata(&full).map_err(|e| fail(&full, &e))?;
-        let mut header = tar::Header::new_gnu();
-        header.set_mtime(0);
-        header.set_uid(0);
-        header.set_gid(0);
-        if meta.is_dir() {
-            header.set_entry_type(tar::EntryType::Directory);
-            header.set_mode(0o755);
-            header.set_size(0);
-            builder.append_data(&mut header, &path, io::empty()).map_err(|e| fail(&full, &e))?;
-        } else if meta.is_symlink() {
-            let target = fs::read_link(&full).map_err(|e| fail(&full, &e))?;
-            let outside = target.is_absolute()
-                || !fs::canonicalize(&full)
-                    .and_then(|real| Ok(real.starts_with(fs::canonicalize(root)?)))
-                    .unwrap_or(false);
-            if outside {
-                return Err(format!("{} is a link that leads out of the folder", full.display()));
-            }
-            header.set_entry_type(tar::EntryType::Symlink);
-            header.set_mode(0o777);
-            header.set_size(0);
-            builder.append_link(&mut header, &path, &target).map_err(|e| fail(&full, &e))?;
-        } else if meta.is_file() {
-            let bytes = fs::read(&full).map_err(|e| fail(&full, &e))?;
-            total += bytes.len();
-            if total > RELEASE_MOST {
-                return Err(format!("{} holds more than {} MiB", root.display(), RELEASE_MOST >> 20));
-            }
-            header.set_entry_type(tar::EntryType::Regular);
-            header.set_mode(if meta.permissions().mode() & 0o100 != 0 { 0o755 } else { 0o644 });
-            header.set_size(bytes.len() as u64);
-            builder.append_data(&mut header, &path, &bytes[..]).map_err(|e| fail(&full, &e))?;
-        }
-    }
-    builder.into_inner().map_err(|e| fail(root, &e))
 }
 
 #[cfg(test)]

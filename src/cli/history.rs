@@ -11,7 +11,8 @@ use crate::{
     engine::{apply::Run, lease::Leases},
     event::Event,
     plan::{
-        journal::{self, Generation},
+        history::{self as past, Generation},
+        journal,
         saved::SavedSite,
     },
     report::{Verbosity, history},
@@ -56,13 +57,13 @@ pub async fn generations(
     most: usize,
     only: Option<u64>,
 ) -> (Vec<(HostName, Generation)>, Vec<TransportError>) {
-    let script = journal::history(most, only);
+    let script = past::history(most, only);
     let hosts: Vec<_> = work.hosts.iter().filter(|h| work.limit.contains(*h)).collect();
     let replies = join_all(hosts.iter().map(|host| work.ssh.run(host, &script, &|_| {}))).await;
     let (mut found, mut silent) = (Vec::new(), Vec::new());
     for (host, reply) in hosts.into_iter().zip(replies) {
         match reply {
-            Ok(reply) => found.extend(journal::read(&reply.stdout).into_iter().map(|g| (host.clone(), g))),
+            Ok(reply) => found.extend(past::read(&reply.stdout).into_iter().map(|g| (host.clone(), g))),
             Err(error) => silent.push(error),
         }
     }
@@ -71,7 +72,7 @@ pub async fn generations(
 
 /// What a generation was made from, as the first host says that keeps it.
 pub async fn sources(screen: &Screen, work: &Work, number: u64) -> Result<SavedSite, Exit> {
-    let script = journal::sources(number);
+    let script = past::sources(number);
     let mut why = format!("no host keeps generation {number}");
     for host in &work.hosts {
         let reply = work.ssh.run(host, &script, &|_| {}).await.map_err(|error| {

@@ -14,6 +14,7 @@ mod lab;
 pub mod limit;
 mod local;
 mod lock;
+mod pack;
 mod recipes;
 mod rollback;
 mod rotate;

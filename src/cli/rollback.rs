@@ -1,5 +1,5 @@
 //! `foobar rollback`: what an earlier generation was made from, compiled again and applied like any other topology. What
-//! generations are, and which one comes before, is `plan/journal.rs`.
+//! generations are, and which one comes before, is `plan/history.rs`.
 
 use super::{
     args::history::RollbackArgs,
@@ -9,7 +9,7 @@ use super::{
     screen::Screen,
     work::Work,
 };
-use crate::plan::{journal, remove::Removal};
+use crate::plan::{history as past, remove::Removal};
 
 /// More generations than this are never kept.
 const ALL: usize = 1000;
@@ -56,7 +56,7 @@ async fn before(screen: &Screen, now: &Work) -> Result<u64, Exit> {
         screen.silent(&silent);
         return Err(error.kind.into());
     }
-    journal::before(&found).ok_or_else(|| {
+    past::before(&found).ok_or_else(|| {
         screen.problem(
             "foobar::rollback",
             "no earlier generation was made from anything else",

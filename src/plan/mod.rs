@@ -4,6 +4,7 @@
 pub mod desired;
 pub mod diff;
 pub mod explain;
+pub mod history;
 pub mod journal;
 pub mod lease;
 pub mod observe;

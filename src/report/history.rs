@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     base::name::{DomainName, HostName},
-    plan::journal::{End, Generation, StepEnd},
+    plan::history::{End, Generation, StepEnd},
 };
 use serde_json::{Value, json};
 use std::{cmp::Reverse, collections::BTreeMap};
@@ -135,7 +135,6 @@ pub fn json(site: &DomainName, all: &[(HostName, Generation)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::journal;
 
     fn told() -> Vec<(HostName, Generation)> {
         let meta = "meta\tat 2026-03-01T10:00:00Z\nmeta\tfrom 192.0.2.9\nmeta\twho ann@laptop\nmeta\tcommand foobar apply\n\
@@ -151,7 +150,10 @@ mod tests {
              generation\t1\n{meta}meta\trun run1\nmeta\tsteps 1\nchange\tbegun\t4\t1.00\t-\tremove \u{1b}[31mx\nchange\tdo"
         );
         let of = |host: &str, text: &str| {
-            journal::read(text.as_bytes()).into_iter().map(|g| (host.parse().unwrap(), g)).collect::<Vec<_>>()
+            crate::plan::history::read(text.as_bytes())
+                .into_iter()
+                .map(|g| (host.parse().unwrap(), g))
+                .collect::<Vec<_>>()
         };
         [of("lb-01", &one), of("web-01", &other)].concat()
     }
