@@ -29,10 +29,14 @@ mod faults;
 mod first;
 #[path = "e2e/kills.rs"]
 mod kills;
+#[path = "e2e/load.rs"]
+mod load;
 #[path = "e2e/locks.rs"]
 mod locks;
 #[path = "e2e/removal.rs"]
 mod removal;
+#[path = "e2e/rolling.rs"]
+mod rolling;
 #[path = "e2e/rotation.rs"]
 mod rotation;
 #[path = "e2e/sealed.rs"]
@@ -71,6 +75,10 @@ const CASES: &[Case] = &[
     ("drift::what_was_changed_by_hand_is_named_and_mended", drift::what_was_changed_by_hand_is_named_and_mended),
     ("drift::the_database_too", drift::the_database_too),
     ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),
+    ("rolling::no_request_is_lost_whatever_is_changed", rolling::no_request_is_lost_whatever_is_changed),
+    ("rolling::what_is_down_is_mended_first", rolling::what_is_down_is_mended_first),
+    ("rolling::a_host_that_was_left_out_is_seen_and_put_back", rolling::a_host_that_was_left_out_is_seen_and_put_back),
+    ("rolling::what_users_would_feel_can_be_refused", rolling::what_users_would_feel_can_be_refused),
     ("back::a_rollback_is_a_plan_back", back::a_rollback_is_a_plan_back),
     (
         "rotation::passwords_change_and_the_former_ones_open_nothing",

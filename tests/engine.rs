@@ -132,10 +132,14 @@ impl Transport for Directories {
 }
 
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+struct Heard(Arc<Mutex<Vec<String>>>, Option<PathBuf>);
 
 impl Reporter for Heard {
     fn event(&mut self, event: &Event) {
+        // A script can wait until a failure is known.
+        if let (Event::StepFailed { .. }, Some(path)) = (event, &self.1) {
+            std::fs::write(path, "").unwrap();
+        }
         self.0.lock().unwrap().push(format!("{event:?}"));
     }
 }
@@ -193,7 +197,7 @@ async fn history(hosts: &Directories, host: &str) -> Vec<Generation> {
 
 /// Carries a plan out under leases that are there already.
 async fn carry_out(hosts: &Directories, plan: &Plan, leases: &Leases) -> (Outcome, Heard) {
-    let heard = Heard::default();
+    let heard = Heard(Arc::default(), Some(hosts.root.join("log.failed")));
     let mut secrets = Secrets::default();
     secrets.insert("pw", Secret::new("hunter2-hunter2"));
     let seen = observed(hosts, plan).await;
@@ -253,6 +257,34 @@ async fn a_failure_stops_what_is_behind_it_everywhere_and_names_itself_as_the_ca
     assert_eq!(hosts.log(), "a0\n");
     let heard = heard.0.lock().unwrap().join("\n");
     assert!(heard.contains("StepSkipped") && !heard.contains("hunter2"), "{heard}");
+}
+
+#[tokio::test]
+async fn what_was_begun_is_ended_also_after_a_failure_elsewhere() {
+    let hosts = Directories::new("closing");
+    let slow = "while [ ! -e LOG.failed ]; do sleep 0.02; done; echo changed >>LOG";
+    let mut plan = plan(&[
+        ("lb", "echo out >>LOG", &[]),
+        ("web", slow, &[0]),
+        ("db", "while ! grep -q out LOG; do sleep 0.02; done; false", &[]),
+        ("lb", "echo back >>LOG", &[0, 1]),
+        ("lb", "echo never >>LOG", &[3]),
+        ("web", "echo never >>LOG", &[3]),
+    ]);
+    plan.steps[3].change.is_closing = true;
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert_eq!(outcome.failed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
+    assert_eq!(outcome.skipped, [(4, Some(2)), (5, Some(2))]);
+    assert_eq!(hosts.log(), "out\nchanged\nback\n");
+
+    // What failed itself is not ended as if it had not, nor is what was never begun.
+    std::fs::remove_file(hosts.root.join("log")).unwrap();
+    plan.steps[1].change.script = Script::raw("false");
+    plan.steps[2].change.script = Script::raw("true");
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert_eq!(outcome.failed.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1]);
+    assert_eq!(outcome.skipped, [(3, Some(1)), (4, Some(1)), (5, Some(1))]);
+    assert_eq!(hosts.log(), "out\n");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ pub mod removal;
 mod tests;
 pub mod why;
 
-use super::{exit::Exit, limit::Pattern};
+use super::{bound::BoundArgs, exit::Exit, limit::Pattern};
 use crate::{
     base::name::Span,
     plan::seal::VALID_FOR,
@@ -321,6 +321,9 @@ pub struct PlanArgs {
     /// How it is shown.
     #[command(flatten)]
     pub diff: DiffArgs,
+    /// How much users may feel.
+    #[command(flatten)]
+    pub bound: BoundArgs,
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,
@@ -375,6 +378,9 @@ pub struct ApplyArgs {
     /// How it is shown.
     #[command(flatten)]
     pub diff: DiffArgs,
+    /// How much users may feel.
+    #[command(flatten)]
+    pub bound: BoundArgs,
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,

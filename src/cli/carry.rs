@@ -2,6 +2,7 @@
 //! somebody agreed to it, is decided by the commands.
 
 use super::{
+    bound::BoundArgs,
     exit::Exit,
     held, history, lock,
     screen::Screen,
@@ -27,6 +28,13 @@ use std::{
 pub fn view(screen: &Screen, diff: DiffStyle) -> View {
     let width = crate::report::terminal_size(&stdout()).0.clamp(40, 120);
     View { palette: screen.out, diff, width }
+}
+
+/// Refuses a plan of which users would feel more than they may; it has been said then which steps they are.
+pub fn bounded(screen: &Screen, args: &BoundArgs, plan: &Plan) -> Result<(), Exit> {
+    let Some((what, help)) = args.broken(plan) else { return Ok(()) };
+    screen.problem("foobar::impact", &what, help);
+    Err(Exit::Failed)
 }
 
 /// With -v: how often the network was used, which is a promise (one connection and one exec a host for a plan).

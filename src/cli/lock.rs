@@ -19,7 +19,7 @@ use futures_util::future::join_all;
 use std::fs;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The leases that a command wants on the hosts its limit leaves; none is taken yet.
+/// The leases that a command wants on its hosts; none is taken yet.
 pub fn leases(screen: &Screen, work: &Work, command: &str) -> Result<Leases, Exit> {
     let mut run = [0; 8];
     getrandom::fill(&mut run).map_err(|error| {
@@ -35,7 +35,7 @@ pub fn leases(screen: &Screen, work: &Work, command: &str) -> Result<Leases, Exi
         seat: seat(std::process::id()).unwrap_or_default(),
         ttl: TTL,
     };
-    Ok(Leases::new(claim, work.limit.iter().cloned(), is_dead))
+    Ok(Leases::new(claim, work.taken(), is_dead))
 }
 
 /// `user@machine`.

@@ -2,6 +2,7 @@
 //! the rooms below; here is only the order of it.
 
 pub mod args;
+pub mod bound;
 mod carry;
 mod command;
 mod destroy;

@@ -61,6 +61,7 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
         true => screen.data(&json::plan_after(&look.plan, &look.cut_off)),
         false => screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style()))),
     }
+    carry::bounded(screen, &args.bound, &look.plan)?;
     if let Some(file) = &args.out {
         sealed::keep(screen, args, &work, &look, file)?;
     }
@@ -86,6 +87,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     };
     carry::run(screen, &work, &order, async |look| {
         carry::show(screen, &order, &look.plan);
+        carry::bounded(screen, &args.bound, &look.plan)?;
         carry::agree(screen, &look.plan, args.yes, "Apply these changes?").await
     })
     .await

@@ -108,7 +108,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs, file: &Path) -> Result<Exi
         }
         if moved.is_empty() {
             carry::show(screen, &order, &look.plan);
-            return Ok(());
+            return carry::bounded(screen, &args.bound, &look.plan);
         }
         screen.clear();
         if order.json {

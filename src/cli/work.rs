@@ -186,6 +186,19 @@ impl Work {
     }
 }
 
+impl Work {
+    /// The hosts that a run has for itself: those that may be written to, and the balancers that take one of them out of
+    /// service while it is changed.
+    pub fn taken(&self) -> BTreeSet<HostName> {
+        let topology = &self.site.topology;
+        let mut taken = self.limit.clone();
+        if topology.nginx.iter().flat_map(|n| &n.on).any(|host| self.limit.contains(host)) {
+            taken.extend(topology.haproxy.iter().flat_map(|h| h.on.clone()));
+        }
+        taken
+    }
+}
+
 /// Hosts by role, for `--limit @nginx`: a role is a key of the topology, and `primary` and `replicas` are its own.
 fn roles(site: &Site) -> BTreeMap<String, Vec<HostName>> {
     let t = &site.topology;

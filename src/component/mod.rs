@@ -12,6 +12,7 @@ pub mod origin;
 pub mod site;
 pub mod spec;
 pub mod tls;
+pub mod traffic;
 
 #[cfg(test)]
 pub mod testing;
@@ -106,6 +107,10 @@ pub struct Desired {
     pub wanted: Vec<Wanted>,
     /// The secrets.
     pub secrets: Vec<SecretSpec>,
+    /// Who sends requests to whom, and how a host is taken out of that.
+    pub pools: Vec<Box<dyn traffic::Pool>>,
+    /// How hosts that share the load are changed.
+    pub rollout: spec::Rollout,
 }
 
 impl Desired {

@@ -33,6 +33,8 @@ pub struct Topology {
     pub firewall: Firewall,
     /// How much of the past each host keeps.
     pub keep: Keep,
+    /// How hosts that share the load are changed.
+    pub rollout: Rollout,
 }
 
 /// A host and how to reach it.
@@ -69,6 +71,43 @@ pub struct Keep {
 impl Default for Keep {
     fn default() -> Self {
         Self { generations: 10, releases: 5 }
+    }
+}
+
+/// `rollout:`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rollout {
+    /// Hosts that are out of service at a time. Default: 1.
+    pub batch: Share,
+    /// How long requests in flight are waited for before a host is taken out all the same. Default: 30s.
+    pub drain: Span,
+    /// Backends that serve at any moment, at least, in percent of all, rounded up. Default: 50.
+    pub keep_serving: u8,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self { batch: Share::Hosts(1), drain: Span::seconds(30), keep_serving: 50 }
+    }
+}
+
+/// Some of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// So many.
+    Hosts(u32),
+    /// So many of a hundred.
+    Percent(u8),
+}
+
+impl Share {
+    /// How many of `all` these are, rounded down, and one at least.
+    pub fn of(self, all: usize) -> usize {
+        let some = match self {
+            Self::Hosts(n) => usize::try_from(n).unwrap_or(all),
+            Self::Percent(n) => all * usize::from(n) / 100,
+        };
+        some.max(1)
     }
 }
 

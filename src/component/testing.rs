@@ -59,6 +59,7 @@ pub fn topology() -> Topology {
         }),
         firewall: Firewall::default(),
         keep: Keep::default(),
+        rollout: Rollout::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Carries a plan out: a ready-queue over its graph. Each host runs one batch of steps at a time, all that its own order
-//! and the other hosts allow, in one exec whose progress streams back. After a failure nothing new is begun anywhere, and
-//! nothing at all on a host whose lease is the run's no more. What a step does is none of this file's business.
+//! and the other hosts allow, in one exec whose progress streams back. After a failure nothing new is begun anywhere but what
+//! ends something that was begun, and nothing at all on a host whose lease is the run's no more. What a step does is none of
+//! this file's business.
 
 use super::{lease::Leases, observe::unfit};
 use crate::{
@@ -178,9 +179,34 @@ impl Course<'_> {
         }
     }
 
+    /// After a failure: what ends something that was begun, where all that it comes after came to its good end.
+    fn closing(&self, book: &mut Book, host: &HostName) -> Next {
+        let (mut batch, mut waiting) = (Vec::new(), false);
+        for step in self.plan.steps.iter().filter(|s| s.host == *host && s.change.is_closing && !s.after.is_empty()) {
+            if book.states[step.id] != State::Waiting {
+                continue;
+            }
+            if step.after.iter().all(|before| book.states[*before] == State::Done) {
+                batch.push(step.id);
+            } else if !step.after.iter().any(|b| matches!(book.states[*b], State::Waiting | State::Failed)) {
+                waiting = true;
+            }
+        }
+        if batch.is_empty() {
+            return if waiting { Next::Wait } else { Next::Over };
+        }
+        for id in &batch {
+            book.states[*id] = State::Sent;
+        }
+        Next::Batch(batch)
+    }
+
     /// What this host does next: every step whose predecessors are done, or come before it in the same batch.
     fn next(&self, host: &HostName) -> Next {
         let mut book = self.book();
+        if book.halted {
+            return self.closing(&mut book, host);
+        }
         let mut batch: Vec<StepId> = Vec::new();
         let mut waiting = false;
         for step in self.plan.steps.iter().filter(|s| s.host == *host) {
@@ -194,7 +220,7 @@ impl Course<'_> {
                 waiting = true;
             }
         }
-        if book.halted || (batch.is_empty() && !waiting) {
+        if batch.is_empty() && !waiting {
             return Next::Over;
         }
         if batch.is_empty() {
@@ -321,7 +347,14 @@ impl Course<'_> {
             }
         }
         if is_open {
-            self.book().halted = true;
+            let mut book = self.book();
+            book.halted = true;
+            // What was sent and not begun never is.
+            for id in batch {
+                if book.states[*id] == State::Sent {
+                    book.states[*id] = State::Waiting;
+                }
+            }
         }
         self.moved.send_modify(|n| *n += 1);
     }

@@ -13,7 +13,7 @@ pub const FINGERPRINT_KEY: &str = "fingerprint-key";
 
 /// Compiles a site.
 pub fn compile(site: &Site) -> Result<Desired, TemplateError> {
-    let mut desired = Desired::default();
+    let mut desired = Desired { rollout: site.topology.rollout, ..Desired::default() };
     desired.secret(FINGERPRINT_KEY, Source::Password, site.hosts().cloned());
     let components = component::all(site);
     for component in &components {

@@ -5,6 +5,7 @@ use super::{
     Plan, Step, StepId,
     desired::FINGERPRINT_KEY,
     remove::{self, Removal, Scope},
+    rollout::{self, Ground},
 };
 use crate::{
     base::{
@@ -94,7 +95,8 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     let (steps, more) =
         remove::insert(&Scope { site: basis.site.as_str(), hosts, desired, seen, limit, removal }, steps)?;
     left_out.extend(more);
-    Ok(Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out })
+    let plan = Plan { site: basis.site.clone(), hosts: hosts.to_vec(), steps, left_out };
+    rollout::rolled(plan, &Ground { desired, seen, limit })
 }
 
 /// The steps that stand before `key`, looked for through what has no step of its own: if A comes after B and B after C,

@@ -1,5 +1,5 @@
 //! From what shall be and what is to what is to do: the desired state, the probe and its reply, settled secrets, the
-//! difference, what is taken away, and the order of it. Pure; no step is run here.
+//! difference, what is taken away, and the order of it, which takes hosts out of service and back. Pure; no step is run here.
 
 pub mod desired;
 pub mod diff;
@@ -10,13 +10,14 @@ pub mod lease;
 pub mod observe;
 pub mod remove;
 pub mod rendered;
+pub mod rollout;
 pub mod saved;
 pub mod seal;
 pub mod settle;
 
 use crate::{
     base::name::{DomainName, HostName},
-    resource::{Change, Impact, ResourceId},
+    resource::{Capacity, Change, Impact, ResourceId},
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,11 @@ impl Plan {
 
     /// The most that users may feel.
     pub fn impact(&self) -> Impact {
-        self.steps.iter().map(|s| s.change.impact).max().unwrap_or_default()
+        self.steps.iter().map(|s| s.change.felt()).max().unwrap_or_default()
+    }
+
+    /// The least that serves at any moment, where something is taken out of service.
+    pub fn capacity(&self) -> Option<Capacity> {
+        self.steps.iter().filter_map(|s| s.change.leaves).min()
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of the file. It is raised whenever a field comes, goes or changes its meaning: a plan is not kept for long.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// How long a plan is good for where nothing else is said: a day, the time between a review and its Friday afternoon.
 pub const VALID_FOR: Span = Span::seconds(86_400);
@@ -104,6 +104,7 @@ fn in_words(name: &str) -> String {
         ("account", name) => format!("the account {name}"),
         ("releases", root) => format!("the releases under {root}"),
         ("stored", name) => format!("the secret {name} that it keeps"),
+        ("traffic", _) => "who gets requests from its balancer".into(),
         ("owned", _) => "what it notes as foobar's own".into(),
         ("ruleset", _) => "its firewall".into(),
         ("database", what) => format!("its database: {what}"),

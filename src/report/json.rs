@@ -11,7 +11,7 @@ use crate::{
         journal::CutOff,
         seal::{Moved, Sealed},
     },
-    resource::{Action, FileDiff, Impact, ResourceId, drift::Drift},
+    resource::{Action, Capacity, FileDiff, Impact, ResourceId, drift::Drift},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -43,6 +43,9 @@ struct StepDocument<'a> {
     summary: &'a str,
     details: &'a [String],
     impact: Impact,
+    felt: Impact,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leaves: Option<Capacity>,
     drift: Option<Drift>,
     diffs: &'a [FileDiff],
     after: &'a [StepId],
@@ -59,6 +62,8 @@ impl<'a> PlanDocument<'a> {
             summary: &s.change.summary,
             details: &s.change.details,
             impact: s.change.impact,
+            felt: s.change.felt(),
+            leaves: s.change.leaves,
             drift: s.change.drift,
             diffs: &s.change.diffs,
             after: &s.after,

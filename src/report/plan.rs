@@ -8,7 +8,7 @@ use super::{
 use crate::{
     base::name::HostName,
     plan::{Plan, Step},
-    resource::{Action, Impact, ResourceId},
+    resource::{Action, Capacity, Change, Impact, ResourceId},
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +39,9 @@ pub struct Tally {
     pub hosts: usize,
     /// The most that users may feel.
     pub impact: Impact,
+    /// The least that serves at any moment, where something is taken out of service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
 }
 
 impl Tally {
@@ -52,6 +55,7 @@ impl Tally {
             replace: of(Action::Replace),
             hosts: plan.steps.iter().map(|s| &s.host).collect::<BTreeSet<_>>().len(),
             impact: plan.impact(),
+            capacity: plan.capacity(),
         }
     }
 }
@@ -86,8 +90,8 @@ pub fn fold<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<Fold<'a>> {
 
 fn same(one: &Step, other: &Step) -> bool {
     let (a, b) = (&one.change, &other.change);
-    (a.action, &a.summary, &a.details, a.impact, a.drift, &a.diffs)
-        == (b.action, &b.summary, &b.details, b.impact, b.drift, &b.diffs)
+    let key = |c: &Change| (c.action, c.impact, c.drift, c.is_drained, c.leaves);
+    key(a) == key(b) && (&a.summary, &a.details, &a.diffs) == (&b.summary, &b.details, &b.diffs)
 }
 
 /// The plan as text, ending in its tally and a line break.
@@ -147,18 +151,36 @@ pub fn closing(plan: &Plan, palette: Palette) -> String {
     }
     parts.push(number(tally.remove, Tone::Remove, "to remove"));
     let title = palette.paint(Tone::Bold, "Plan:");
-    let felt = impact(tally.impact, palette);
+    let mut felt = impact(tally.impact, palette);
+    if let Some(Capacity { serving, of }) = tally.capacity {
+        felt += &match serving {
+            0 => palette.paint(Tone::Fail, &format!(" (0 of {of} backends serve for a moment)")),
+            _ => format!(" (at least {serving} of {of} backends serve)"),
+        };
+    }
     format!("{title} {} on {}; impact: {felt}", parts.join(", "), count(tally.hosts, "host"))
+}
+
+/// What is felt of a change, as it stands behind it; nothing where it has no impact.
+fn said(change: &Change) -> Option<String> {
+    match (change.impact, change.is_drained) {
+        (Impact::None, _) => None,
+        (felt, false) => Some(felt.to_string()),
+        (felt, true) => Some(format!("{felt} while out of service")),
+    }
 }
 
 /// An impact's word, the stronger the more is felt.
 pub fn impact(impact: Impact, palette: Palette) -> String {
-    let word = impact.to_string();
+    painted(impact, &impact.to_string(), palette)
+}
+
+fn painted(impact: Impact, word: &str, palette: Palette) -> String {
     match impact {
-        Impact::None => word,
-        Impact::Reload => palette.paint(Tone::Place, &word),
-        Impact::Restart => palette.paint(Tone::Change, &word),
-        Impact::ConnectionDrop | Impact::WriteOutage => palette.paint(Tone::Fail, &word),
+        Impact::None => word.to_owned(),
+        Impact::Reload => palette.paint(Tone::Place, word),
+        Impact::Restart => palette.paint(Tone::Change, word),
+        Impact::ConnectionDrop | Impact::WriteOutage => palette.paint(Tone::Fail, word),
     }
 }
 
@@ -173,12 +195,11 @@ fn heading(fold: &Fold<'_>, all: &[Fold<'_>], view: &View) -> Vec<String> {
     let names = hosts(fold.hosts.iter().copied());
     let many = if names.len() < fold.hosts.len() { format!(" ({} hosts)", fold.hosts.len()) } else { String::new() };
     let place = names.join(", ") + &many;
-    let felt = Some(change.impact).filter(|i| *i != Impact::None);
-    let plain: Vec<String> =
-        [change.drift.map(|d| d.to_string()), felt.map(|i| i.to_string())].into_iter().flatten().collect();
-    let shown =
-        [change.drift.map(|d| view.palette.paint(Tone::Change, &d.to_string())), felt.map(|i| impact(i, view.palette))];
-    let shown: Vec<String> = shown.into_iter().flatten().collect();
+    let felt = said(change);
+    let plain: Vec<String> = change.drift.map(|d| d.to_string()).into_iter().chain(felt.clone()).collect();
+    let drift = change.drift.map(|d| view.palette.paint(Tone::Change, &d.to_string()));
+    let felt = felt.map(|word| painted(change.felt(), &word, view.palette));
+    let shown: Vec<String> = drift.into_iter().chain(felt).collect();
     let felt = if shown.is_empty() { String::new() } else { format!("  ({})", shown.join("; ")) };
     let (tone, sign) = sign(change.action);
     let sign = view.palette.paint(tone, &format!("{sign:>3}"));

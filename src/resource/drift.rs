@@ -32,6 +32,8 @@ pub enum Drift {
     Account,
     /// What a replica was told of its primary was changed there.
     Replication,
+    /// A host was taken out of its balancer's service at run time, and was not put back.
+    TakenOut,
 }
 
 impl fmt::Display for Drift {
@@ -49,6 +51,7 @@ impl fmt::Display for Drift {
             Self::Restarted => "restarted by hand",
             Self::Account => "changed in the database",
             Self::Replication => "changed on the replica",
+            Self::TakenOut => "taken out of service",
         })
     }
 }

@@ -243,6 +243,15 @@ impl fmt::Display for Impact {
     }
 }
 
+/// How many of those that share the load serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Capacity {
+    /// So many serve.
+    pub serving: usize,
+    /// Of so many.
+    pub of: usize,
+}
+
 /// What a change does to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -283,6 +292,16 @@ pub struct Change {
     pub diffs: Vec<FileDiff>,
     /// What users may feel.
     pub impact: Impact,
+    /// Whether its host is out of service meanwhile, so that users feel none of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_drained: bool,
+    /// Whether it is done also after a failure elsewhere, once all that it comes after is done: it ends what an earlier step
+    /// began, and nothing is better for waiting.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_closing: bool,
+    /// What still serves while it holds, where it takes something out of service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<Capacity>,
     /// How the host came to differ, where not by the topology.
     pub drift: Option<Drift>,
     /// What runs on the host, as root: POSIX sh, stdin from /dev/null, exit 0 for success. What it prints on stderr is
@@ -303,6 +322,9 @@ impl Change {
             details: Vec::new(),
             diffs: Vec::new(),
             impact: Impact::None,
+            is_drained: false,
+            is_closing: false,
+            leaves: None,
             drift: None,
             script,
             confirm: None,
@@ -313,6 +335,11 @@ impl Change {
     pub fn detail(mut self, line: impl Into<String>) -> Self {
         self.details.push(line.into());
         self
+    }
+
+    /// What users do feel: nothing of a host that is out of service.
+    pub fn felt(&self) -> Impact {
+        if self.is_drained { Impact::None } else { self.impact }
     }
 
     /// With how the host came to differ.

@@ -134,7 +134,7 @@ pub fn a_lease_is_held_at_the_question_and_can_be_seen_and_broken(w: &mut World)
         document["hosts"].as_array().is_some_and(|all| all.len() == 3 && all.iter().all(|h| h["state"] == "held")),
         "{shown}"
     );
-    w.foobar(&["apply", "--yes", "--limit", "web-02"]).ends(6).says(&["web-02: another run is at work there"]);
+    w.foobar(&["apply", "--yes", "--limit", "web-02"]).ends(6).says(&["lb-01: another run is at work there"]);
     w.foobar(&["lock", "--break"]).ends(64).says(&["--yes", "nothing was changed"]);
     w.foobar(&["lock", "--break", "--yes"]).ends(0).says(&["lb-01: taken away", "web-02: taken away"]);
     let free = w.foobar(&["lock", "--json"]).ends(0).json();

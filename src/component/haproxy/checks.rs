@@ -1,7 +1,7 @@
 //! What proves a balancer live: its own generation, no failed reload, every server up, requests spread as configured,
 //! strangers refused.
 
-use super::{MASTER, STAT, certificates, health_path, local, rendered};
+use super::{MASTER, STAT, certificates, health_path, local, rendered, traffic::TRAFFIC};
 use crate::{
     base::{name::HostName, script::Script},
     component::{
@@ -28,6 +28,7 @@ pub fn all(site: &Site) -> Vec<Check> {
         }
         checks.push(serves_certificate(site, host));
         checks.push(servers_up(site, haproxy, host));
+        checks.push(none_held(host));
         checks.push(spread(site, haproxy, host));
         if let Some(from) = viewer(site, &haproxy.on) {
             checks.push(stranger(site, host, from));
@@ -114,6 +115,27 @@ fn servers_up(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
             })
             .collect();
         Verdict::when(down.is_empty(), if down.is_empty() { "all up".to_owned() } else { down.join("; ") })
+    })
+}
+
+/// A backend that somebody took out looks like any that is down; what to do about it is another thing.
+fn none_held(host: &HostName) -> Check {
+    let script = Script::new().line("traffic() {").line(TRAFFIC.body.trim()).line("}").line("traffic");
+    Check::new(NAME, host, "no drain was left behind", script, |answer| {
+        let rows: Vec<Vec<&str>> = answer.stdout.lines().map(|l| l.split('\t').collect()).collect();
+        let servers = rows.iter().filter_map(|r| match r[..] {
+            ["server", name, held] => Some((name, held)),
+            _ => None,
+        });
+        let out: Vec<String> = servers
+            .clone()
+            .filter(|(_, held)| *held != "-")
+            .map(|(name, held)| format!("{name} is held out ({held}); `foobar apply` puts it back"))
+            .collect();
+        match servers.count() {
+            0 => Verdict::Error("the runtime API does not answer: systemctl status haproxy".into()),
+            n => Verdict::when(out.is_empty(), if out.is_empty() { format!("none of {n}") } else { out.join("; ") }),
+        }
     })
 }
 
@@ -254,6 +276,16 @@ mod tests {
         assert!(!good(judged(RoundRobin, ActivePassive, &[b, b], (0, 2), "UP")));
         let silent = Answer { status: 1, stdout: "==\n\n==\n".into() };
         assert!(!good(judge_spread(&silent, 4, RoundRobin, ActiveActive, a)));
+    }
+
+    #[test]
+    fn a_backend_that_was_left_out_is_named() {
+        let check = none_held(&"lb-01".parse().unwrap());
+        let judge = |text: &str| (check.judge)(&Answer { status: 0, stdout: text.into() });
+        assert_eq!(judge("server\tweb-01\t-\nup\tweb-01\t2\n"), Verdict::Pass("none of 1".into()));
+        let held = judge("server\tweb-01\tmaint\nup\tweb-01\t0\nserver\tweb-02\t-\nup\tweb-02\t2\n");
+        assert_eq!(held, Verdict::Fail("web-01 is held out (maint); `foobar apply` puts it back".into()));
+        assert!(matches!(judge(""), Verdict::Error(_)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod checks;
 mod origin;
+pub mod traffic;
 
 use super::{
     Check, Component, Desired, Endpoint, Peers, bracketed, http,
@@ -11,6 +12,7 @@ use super::{
     packages,
     site::Site,
     spec::{self, Algorithm, Backends, Profile},
+    traffic::Pool as _,
 };
 use crate::{
     base::{
@@ -289,6 +291,11 @@ impl Component for Haproxy {
             ] {
                 after.extend(on.into_iter().flatten().map(|h| Key::new(h, Service::key(unit))));
             }
+            let web = traffic::Web::new(site, haproxy, host);
+            for member in web.members() {
+                after.push(desired.want(host, traffic::Traffic::new(&web, member), web.ground(member)));
+            }
+            desired.pools.push(Box::new(web));
             desired.want(host, service, after);
         }
         Ok(())

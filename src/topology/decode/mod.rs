@@ -5,6 +5,7 @@
 mod app;
 mod hosts;
 mod read;
+mod rollout;
 mod stack;
 mod value;
 
@@ -15,7 +16,7 @@ pub use read::Reader;
 use super::yaml::Node;
 use crate::{
     base::name::{DomainName, NameError},
-    component::spec::{Firewall, Keep, Tls, Topology},
+    component::spec::{Firewall, Keep, Rollout, Tls, Topology},
 };
 use std::str::FromStr;
 
@@ -40,6 +41,7 @@ pub fn topology(read: &mut Reader<'_>, root: &Node) -> Topology {
         mysql: top.get("mysql").and_then(|n| stack::mysql(read, n)),
         firewall: top.get("firewall").map_or_else(Firewall::default, |n| stack::firewall(read, n)),
         keep: top.get("keep").map_or_else(Keep::default, |n| stack::keep(read, n)),
+        rollout: top.get("rollout").map_or_else(Rollout::default, |n| rollout::rollout(read, n)),
     }
 }
 

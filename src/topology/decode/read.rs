@@ -25,7 +25,7 @@ pub struct Reader<'d> {
 
 /// Every key there is, by the mapping it stands in: what is known, what is near, and where a misplaced key belongs.
 pub const KEYS: &[(&str, &[&str])] = &[
-    ("", &["site", "aliases", "hosts", "haproxy", "tls", "nginx", "app", "mysql", "firewall", "keep"]),
+    ("", &["site", "aliases", "hosts", "haproxy", "tls", "nginx", "app", "mysql", "firewall", "keep", "rollout"]),
     ("inventory", &["hosts", "ssh"]),
     ("host", &["address", "ssh"]),
     ("host.ssh", &["user", "port", "jump"]),
@@ -41,6 +41,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("mysql", &["engine", "primary", "replicas", "database", "semi_sync", "max_lag", "max_connections"]),
     ("firewall", &["admin_from", "allow"]),
     ("keep", &["generations", "releases"]),
+    ("rollout", &["batch", "drain", "keep_serving"]),
     ("firewall.allow", &["on", "protocol", "port", "from"]),
 ];
 

@@ -5,7 +5,10 @@ mod certificates;
 mod hostile;
 
 use super::{Draft, Report, Source, Sources, Valid, load};
-use crate::component::spec::{Certificate, Engine, SecretSource, Topology};
+use crate::{
+    base::name::Span,
+    component::spec::{Certificate, Engine, Rollout, SecretSource, Share, Topology},
+};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde_yaml::Value;
 
@@ -56,6 +59,7 @@ firewall:
   allow:
     - { on: [lb-01], protocol: udp, port: 9100, from: [10.77.0.0/24] }
 keep: { generations: 3, releases: 2 }
+rollout: { batch: 25%, drain: 1m, keep_serving: 75% }
 ";
 
 fn sources(topology: &str, inventory: Option<&str>) -> Sources {
@@ -100,6 +104,8 @@ fn every_key_is_read() {
     assert_eq!((mysql.engine, mysql.max_lag.to_string(), mysql.max_connections), (Engine::Mariadb, "3s".into(), 200));
     assert_eq!(t.firewall.allow[0].port, 9100);
     assert_eq!((t.keep.generations, t.keep.releases), (3, 2));
+    let rollout = Rollout { batch: Share::Percent(25), drain: Span::seconds(60), keep_serving: 75 };
+    assert_eq!(t.rollout, rollout);
 }
 
 #[test]
@@ -143,7 +149,9 @@ fn mistakes_are_said_all_at_once_each_at_its_line() {
             "numbers",
             FULL.replace("rise: 2", "rise: 0")
                 .replace("port: 8001", "port: 70000")
-                .replace("max_lag: 3s", "max_lag: 3"),
+                .replace("max_lag: 3s", "max_lag: 3")
+                .replace("batch: 25%", "batch: 0%")
+                .replace("keep_serving: 75%", "keep_serving: 75"),
         ),
         ("hostile", FULL.replace("database: foobar", "database: \"a;b\"").replace("/healthz", "\"/a{b\"")),
     ] {

@@ -1,0 +1,164 @@
+//! Visitors who never stop: over HTTP/1.1 and HTTP/2, reading and writing, through the balancer, while something is changed.
+//! Each stream opens new connections every other second and keeps them in between, so that both kinds meet the change.
+
+use super::world::{World, until};
+use foobar::lab::{self, Lab};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// Requests that each visitor makes a second: enough to have some in flight at any moment, and no more than the application
+/// answers on a small machine that is busy with the change.
+const RATE: usize = 8;
+
+/// Visitors of each kind.
+const VISITORS: usize = 2;
+
+/// What was asked for, and how.
+const STREAMS: [(&str, &str); 4] = [
+    ("GET HTTP/1.1", "--h1 https://www.foobar.com/"),
+    ("GET HTTP/2", "https://www.foobar.com/"),
+    ("POST HTTP/1.1", "--h1 -d FORM -H 'content-type: application/x-www-form-urlencoded' https://www.foobar.com/sign"),
+    ("POST HTTP/2", "-d FORM -H 'content-type: application/x-www-form-urlencoded' https://www.foobar.com/sign"),
+];
+
+/// Visitors at work.
+pub struct Load {
+    dir: PathBuf,
+    streams: Vec<JoinHandle<()>>,
+    /// When they started, by the balancer's clock, and where they come from.
+    since: String,
+    visitor: String,
+}
+
+/// What became of one stream's requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub made: usize,
+    /// Answered with something else than success.
+    pub refused: usize,
+    /// Not answered at all, or no connection to make them on: it was refused, reset, closed or timed out.
+    pub broken: usize,
+    /// Of these, such as had no answer for 20 s.
+    pub late: usize,
+}
+
+impl Load {
+    /// Starts them, and waits until each has been answered.
+    pub fn start(w: &mut World) -> Self {
+        let balancer = w.lab.address("lb-01").unwrap();
+        w.lab.client_names(&[("www.foobar.com", balancer), ("foobar.com", balancer)]).unwrap();
+        if !Path::new("/usr/bin/h2load").exists() {
+            let made = std::process::Command::new("apt-get").args(["install", "-qq", "-y", "nghttp2-client"]).output();
+            assert!(made.as_ref().is_ok_and(|o| o.status.success()), "h2load: {made:?}");
+        }
+        let dir = w.dir.join("load");
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("form"), "name=Load&message=steady").unwrap();
+        let name = w.lab.status().name;
+        let since = w.on("lb-01", "date +%s").trim().to_owned();
+        let mut streams = Vec::new();
+        for (n, (_, words)) in STREAMS.iter().enumerate() {
+            let words = words.replace("FORM", dir.join("form").to_str().unwrap());
+            for visitor in 0..VISITORS {
+                let (at, requests, name) = (dir.display(), RATE * 2, name.clone());
+                let script = format!(
+                    "while [ ! -e {at}/stop ]; do h2load -c 1 -n {requests} --rps {RATE} -T 60 -N 20 {words}; done >{at}/{n}.{visitor} 2>&1"
+                );
+                streams.push(std::thread::spawn(move || {
+                    let lab = Lab::open(&lab::state_dir(), &name).unwrap();
+                    lab.client_exec(&["sh", "-c", &script]).unwrap();
+                }));
+            }
+        }
+        let [a, b, c, _] = balancer.octets();
+        let load = Self { dir, streams, since, visitor: format!("{a}.{b}.{c}.200") };
+        let ready = until(Duration::from_secs(30), || load.tally().iter().all(|t| t.made > 0));
+        assert!(ready, "no requests are made: {}", read(&load.dir.join("0.0")));
+        load
+    }
+
+    fn tally(&self) -> Vec<Tally> {
+        let read = |n: usize| {
+            let all = (0..VISITORS).map(|v| read(&self.dir.join(format!("{n}.{v}"))));
+            tally(&all.collect::<String>())
+        };
+        (0..STREAMS.len()).map(read).collect()
+    }
+
+    /// Ends them after another round each, and says what became of their requests.
+    pub fn stop(self, w: &World, what: &str) -> Tally {
+        let before = self.tally();
+        until(Duration::from_secs(20), || self.tally().iter().zip(&before).all(|(now, then)| now.made > then.made));
+        let (since, visitor) = (self.since.clone(), self.visitor.clone());
+        let all = self.end();
+        let mut sum = Tally::default();
+        for ((name, _), one) in STREAMS.iter().zip(&all) {
+            println!(
+                "    {what}: {name}: {} requests, {} refused, {} broken ({} late)",
+                one.made, one.refused, one.broken, one.late
+            );
+            sum.made += one.made;
+            sum.refused += one.refused;
+            sum.broken += one.broken;
+            sum.late += one.late;
+        }
+        // What the balancer calls anything but ended well on both sides (`----`) was cut off, whatever the client made of it.
+        let cut = w.on(
+            "lb-01",
+            &format!("journalctl -q -o cat --since @{since} | grep -F '{visitor}:' | grep -vF ' ---- ' || :"),
+        );
+        assert!(cut.is_empty(), "{what}: the balancer says that requests were cut off:\n{cut}");
+        sum
+    }
+
+    fn end(mut self) -> Vec<Tally> {
+        fs::write(self.dir.join("stop"), "").unwrap();
+        self.streams.drain(..).for_each(|s| s.join().unwrap());
+        self.tally()
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = fs::write(self.dir.join("stop"), "");
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// Adds up what rounds of h2load say of themselves: `requests: 24 total, 24 started, 24 done, 24 succeeded, 0 failed, 0
+/// errored, 0 timeout` and `status codes: 24 2xx, 0 3xx, 0 4xx, 0 5xx`. Requests of a round that were never begun, since
+/// the server had closed the connection between two of them, count nowhere: the next round makes them. Of these, h2load
+/// calls one begun and done where HTTP/2's GOAWAY came first: it is not sent (RFC 9113, 6.8), and no balancer sees it. Should
+/// one that was sent be lost so, the balancer's log tells ([`Load::stop`]).
+fn tally(text: &str) -> Tally {
+    let number = |line: &str, what: &str| -> usize {
+        let part = line.split(',').find(|p| p.trim().ends_with(what)).unwrap_or_default();
+        part.split_whitespace().rev().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
+    };
+    let mut sum = Tally::default();
+    for line in text.lines() {
+        if line.starts_with("requests:") {
+            let (begun, good) = (number(line, " started"), number(line, " succeeded"));
+            let (all, done) = (number(line, " total"), number(line, " done"));
+            // A round that began nothing had no connection.
+            let lost = begun.max(1) - good;
+            let unsent = usize::from(begun < all && begun == done && lost == 1 && begun > 1);
+            sum.made += begun.max(1) - unsent;
+            sum.broken += lost - unsent;
+            sum.late += number(line, " timeout");
+        } else if line.starts_with("status codes:") {
+            let refused = number(line, " 4xx") + number(line, " 5xx");
+            sum.refused += refused;
+            sum.broken = sum.broken.saturating_sub(refused);
+        }
+    }
+    sum
+}
