@@ -66,12 +66,20 @@ pub fn no_request_is_lost_whatever_is_changed(w: &mut World) {
         }
         w.apply(&[]).says(&["restart nginx", "impact: none"]);
     });
+    round(w, "passwords", &mut |w| {
+        let run = w.foobar(&["rotate", "app_rw", "app_ro", "foobar_repl", "MADE", "site", "--yes"]);
+        run.ends(0).says(&["drain web-01", "discard the former password of app_ro, app_rw, foobar_repl"]);
+    });
     let style = w.dir.join("guestbook/public/style.css");
     round(w, "all at once", &mut |w| {
         let text = fs::read_to_string(&style).unwrap();
         fs::write(&style, text.replace("\n/* another release */\n", "")).unwrap();
         w.topology = w.original();
         w.apply(&[]).says(&["switch to release", "restart foobar-app", "reload haproxy", "(at least 1 of 2"]);
+    });
+    round(w, "the way back", &mut |w| {
+        w.foobar(&["rollback", "--yes"]).ends(0).says(&["switch to release", "put web-02 back"]);
+        w.apply(&[]);
     });
     println!("    all changes: {} requests, {} refused, {} broken", all.made, all.refused, all.broken);
     assert!(wrong.is_empty(), "requests were lost:\n{}", wrong.join("\n"));
