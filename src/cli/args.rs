@@ -106,6 +106,21 @@ Examples:
   foobar validate
   foobar validate -f sites/shop.yaml -i inventories/production.yaml")]
     Validate(ValidateArgs),
+    /// show every file that would be written, without a host and without secrets
+    #[command(after_help = "\
+Examples:
+  foobar render --host web-01
+  foobar render -o rendered && git diff rendered
+
+A secret is shown as (secret NAME) and never read. Packages, accounts, database objects and the
+application's release are not shown. Where no rule lets your own login in, apply adds one.")]
+    Render(why::RenderArgs),
+    /// say why a line of a rendered file is as it is: its template and its topology lines
+    #[command(after_help = "\
+Examples:
+  foobar explain web-01:/etc/nginx/conf.d/foobar.conf:41
+  foobar explain lb-01:/etc/haproxy/haproxy.cfg     the whole file, each line with its origin")]
+    Explain(why::ExplainArgs),
     /// show what would change on the hosts; nothing is changed
     #[command(after_help = "\
 Examples:
@@ -131,15 +146,6 @@ Examples:
 
 Without --yes it asks; where there is no terminal to ask on, --yes is needed.")]
     Apply(ApplyArgs),
-    /// give a password or certificate that foobar made another value, without a failed request
-    #[command(after_help = "\
-Examples:
-  foobar rotate                           list what can be rotated
-  foobar rotate app_rw                    the account that the app writes with
-  foobar rotate SESSION_KEY site --yes    a secret of the app, and the site's certificate
-
-While a database account's password changes, the former one opens it too, until every app has the new one.")]
-    Rotate(RotateArgs),
     /// prove that the hosts serve what the topology says; nothing is changed
     #[command(after_help = "\
 Examples:
@@ -148,48 +154,6 @@ Examples:
 
 Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
     Verify(VerifyArgs),
-    /// print the certificate of the site's own authority, for browsers and curl to trust
-    #[command(after_help = "\
-Examples:
-  foobar ca -o ca.crt && curl --cacert ca.crt https://www.example.com/")]
-    Ca(CaArgs),
-    /// print the JSON Schema of everything that --json prints
-    Schema,
-    /// show every file that would be written, without a host and without secrets
-    #[command(after_help = "\
-Examples:
-  foobar render --host web-01
-  foobar render -o rendered && git diff rendered
-
-A secret is shown as (secret NAME) and never read. Packages, accounts, database objects and the
-application's release are not shown. Where no rule lets your own login in, apply adds one.")]
-    Render(why::RenderArgs),
-    /// say why a line of a file on a host is as it is, without a host: its template and its topology lines
-    #[command(after_help = "\
-Examples:
-  foobar explain web-01:/etc/nginx/conf.d/foobar.conf:41
-  foobar explain lb-01:/etc/haproxy/haproxy.cfg     the whole file, each line with its origin")]
-    Explain(why::ExplainArgs),
-    /// take everything that foobar made off the hosts again; data and packages only when asked
-    #[command(after_help = "\
-Examples:
-  foobar destroy                          shows the plan, then asks for the site's name
-  foobar destroy -l web-03                before a host is taken out of the topology
-  foobar destroy --purge --databases --yes-destroy www.example.com
-
-What stood on a host before foobar came is put back. The databases' data stays where it is without
---databases, packages stay without --purge.")]
-    Destroy(removal::DestroyArgs),
-    /// go back to what an earlier apply was made from: a plan back to it, shown and applied like any other
-    #[command(after_help = "\
-Examples:
-  foobar rollback                        to the newest generation that was made from something else
-  foobar rollback 12                     to what generation 12 was made from; `foobar history` lists them
-  foobar history 12 --topology           its topology, to put into the file
-
-Passwords, certificates and the data of databases are not taken back. A secret that is yours comes from
-where that topology says, or, where it is not there, from the hosts that keep it.")]
-    Rollback(history::RollbackArgs),
     /// list what was done to the hosts: when, by whom, from where, how it ended
     #[command(after_help = "\
 Examples:
@@ -200,6 +164,25 @@ Examples:
 
 Each apply that changes something is one generation, with one number on all its hosts.")]
     History(history::HistoryArgs),
+    /// go back to what an earlier apply was made from, by a plan like any other
+    #[command(after_help = "\
+Examples:
+  foobar rollback                        to the newest generation that was made from something else
+  foobar rollback 12                     to what generation 12 was made from; `foobar history` lists them
+  foobar history 12 --topology           its topology, to put into the file
+
+Passwords, certificates and the data of databases are not taken back. A secret that is yours comes from
+where that topology says, or, where it is not there, from the hosts that keep it.")]
+    Rollback(history::RollbackArgs),
+    /// give a password or certificate that foobar made another value, unfelt by users
+    #[command(after_help = "\
+Examples:
+  foobar rotate                           list what can be rotated
+  foobar rotate app_rw                    the account that the app writes with
+  foobar rotate SESSION_KEY site --yes    a secret of the app, and the site's certificate
+
+While a database account's password changes, the former one opens it too, until every app has the new one.")]
+    Rotate(RotateArgs),
     /// show who is at work on which host, or take a host back from a run that is gone
     #[command(after_help = "\
 Examples:
@@ -209,6 +192,23 @@ Examples:
 
 While a command of a run is at work on a host, its lock is not broken.")]
     Lock(lock::LockArgs),
+    /// take everything that foobar made off the hosts again; data and packages only when asked
+    #[command(after_help = "\
+Examples:
+  foobar destroy                          shows the plan, then asks for the site's name
+  foobar destroy -l web-03                before a host is taken out of the topology
+  foobar destroy --purge --databases --yes-destroy www.example.com
+
+What stood on a host before foobar came is put back. The databases' data stays where it is without
+--databases, packages stay without --purge.")]
+    Destroy(removal::DestroyArgs),
+    /// print the certificate of the site's own authority, for browsers and curl to trust
+    #[command(after_help = "\
+Examples:
+  foobar ca -o ca.crt && curl --cacert ca.crt https://www.example.com/")]
+    Ca(CaArgs),
+    /// print the JSON Schema of everything that --json prints
+    Schema,
     /// run throw-away hosts on this machine to try a topology on
     #[command(after_help = "\
 Examples:

@@ -6,6 +6,7 @@ use super::{
     carry::{self, Order},
     exit::Exit,
     gather, history,
+    recipes::list,
     screen::Screen,
     work::Work,
 };
@@ -17,6 +18,9 @@ const ALL: usize = 1000;
 /// `foobar rollback`
 pub async fn rollback(screen: &Screen, args: &RollbackArgs) -> Result<Exit, Exit> {
     let now = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
+    if args.limit.list_hosts {
+        return Ok(list(screen, &now));
+    }
     let number = match args.generation {
         Some(number) => number,
         None => before(screen, &now).await?,

@@ -5,6 +5,7 @@ use super::{
     args::RotateArgs,
     carry::{self, Order},
     exit::Exit,
+    recipes::list,
     screen::Screen,
     work::{self, Work},
 };
@@ -51,6 +52,9 @@ fn refused(spec: &SecretSpec) -> (&'static str, &'static str) {
 /// `foobar rotate`
 pub async fn rotate(screen: &Screen, args: &RotateArgs) -> Result<Exit, Exit> {
     let mut work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
+    if args.limit.list_hosts {
+        return Ok(list(screen, &work));
+    }
     let specs = work::compile(screen, &work.site)?.secrets;
     if args.names.is_empty() {
         let known: Vec<_> = specs.iter().filter_map(|s| Some((s.name.as_str(), kind(s)?))).collect();
