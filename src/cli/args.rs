@@ -1,5 +1,6 @@
 //! The words of the command line, and nothing of what they do. Every flag is also an environment variable.
 
+pub mod change;
 pub mod history;
 pub mod lab;
 pub mod lock;
@@ -8,12 +9,8 @@ pub mod removal;
 mod tests;
 pub mod why;
 
-use super::{bound::BoundArgs, exit::Exit, limit::Pattern};
-use crate::{
-    base::name::Span,
-    plan::seal::VALID_FOR,
-    report::{Verbosity, diff::DiffStyle, style::ColorChoice},
-};
+use super::{exit::Exit, limit::Pattern};
+use crate::report::{Verbosity, diff::DiffStyle, style::ColorChoice};
 use clap::{
     Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
     builder::{FalseyValueParser, Styles, styling::AnsiColor},
@@ -129,13 +126,13 @@ Examples:
   foobar plan --json | jq .summary
   foobar plan --detailed-exitcode         exit 0: nothing to do, 2: changes pending
   foobar plan -o friday.plan              keep it: foobar apply friday.plan does exactly this")]
-    Plan(PlanArgs),
+    Plan(change::PlanArgs),
     /// show a plan that was kept with `plan -o`, without a host
     #[command(after_help = "\
 Examples:
   foobar show friday.plan
   foobar show friday.plan --json | jq .until")]
-    Show(ShowArgs),
+    Show(change::ShowArgs),
     /// show what would change, ask, and change it
     #[command(after_help = "\
 Examples:
@@ -145,7 +142,7 @@ Examples:
   foobar apply --yes --json > run.jsonl   one event a line
 
 Without --yes it asks; where there is no terminal to ask on, --yes is needed.")]
-    Apply(ApplyArgs),
+    Apply(change::ApplyArgs),
     /// prove that the hosts serve what the topology says; nothing is changed
     #[command(after_help = "\
 Examples:
@@ -182,7 +179,7 @@ Examples:
   foobar rotate SESSION_KEY site --yes    a secret of the app, and the site's certificate
 
 While a database account's password changes, the former one opens it too, until every app has the new one.")]
-    Rotate(RotateArgs),
+    Rotate(change::RotateArgs),
     /// show who is at work on which host, or take a host back from a run that is gone
     #[command(after_help = "\
 Examples:
@@ -306,123 +303,6 @@ pub struct ValidateArgs {
     pub json: JsonArgs,
 }
 
-/// `foobar plan`
-#[derive(Clone, Debug, Args)]
-pub struct PlanArgs {
-    /// Which site.
-    #[command(flatten)]
-    pub site: SiteArgs,
-    /// Which hosts.
-    #[command(flatten)]
-    pub limit: LimitArgs,
-    /// How they are reached.
-    #[command(flatten)]
-    pub reach: ReachArgs,
-    /// How it is shown.
-    #[command(flatten)]
-    pub diff: DiffArgs,
-    /// How much users may feel.
-    #[command(flatten)]
-    pub bound: BoundArgs,
-    /// For programs.
-    #[command(flatten)]
-    pub json: JsonArgs,
-    /// What is taken away.
-    #[command(flatten)]
-    pub removal: removal::PurgeArgs,
-    /// keep the plan in this file, for `show` and `apply`; it holds no secret
-    #[arg(short, long, value_name = "FILE", env = "FOOBAR_OUT", hide_env = true, help_heading = "Output")]
-    pub out: Option<PathBuf>,
-    /// how long a kept plan may be carried out: 30m, 24h, 7d
-    #[arg(long, value_name = "TIME", default_value_t = VALID_FOR, env = "FOOBAR_VALID_FOR", hide_env = true)]
-    #[arg(help_heading = "Output")]
-    pub valid_for: Span,
-    /// exit with 2 where changes are pending
-    #[arg(long, env = "FOOBAR_DETAILED_EXITCODE", hide_env = true, value_parser = FalseyValueParser::new())]
-    #[arg(action = ArgAction::SetTrue, help_heading = "Output")]
-    pub detailed_exitcode: bool,
-}
-
-/// `foobar show`
-#[derive(Clone, Debug, Args)]
-pub struct ShowArgs {
-    /// a plan that `plan -o` kept
-    #[arg(value_name = "PLAN")]
-    pub saved: PathBuf,
-    /// How it is shown.
-    #[command(flatten)]
-    pub diff: DiffArgs,
-    /// For programs.
-    #[command(flatten)]
-    pub json: JsonArgs,
-}
-
-/// `foobar apply`
-#[derive(Clone, Debug, Args)]
-pub struct ApplyArgs {
-    /// a plan that `plan -o` kept: carried out as it is, without asking; it has its own topology and limit
-    #[arg(value_name = "PLAN")]
-    pub saved: Option<PathBuf>,
-    /// Which site.
-    #[command(flatten)]
-    pub site: SiteArgs,
-    /// Which hosts.
-    #[command(flatten)]
-    pub limit: LimitArgs,
-    /// How they are reached.
-    #[command(flatten)]
-    pub reach: ReachArgs,
-    /// How long others are waited for.
-    #[command(flatten)]
-    pub wait: lock::WaitArgs,
-    /// How it is shown.
-    #[command(flatten)]
-    pub diff: DiffArgs,
-    /// How much users may feel.
-    #[command(flatten)]
-    pub bound: BoundArgs,
-    /// For programs.
-    #[command(flatten)]
-    pub json: JsonArgs,
-    /// What is taken away.
-    #[command(flatten)]
-    pub removal: removal::PurgeArgs,
-    /// do not ask
-    #[arg(short, long, visible_alias = "auto-approve", env = "FOOBAR_YES", hide_env = true)]
-    #[arg(value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
-    pub yes: bool,
-}
-
-/// `foobar rotate`
-#[derive(Clone, Debug, Args)]
-pub struct RotateArgs {
-    /// secrets by their names, database accounts or variables of the app; none: list them
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Which site.
-    #[command(flatten)]
-    pub site: SiteArgs,
-    /// Which hosts.
-    #[command(flatten)]
-    pub limit: LimitArgs,
-    /// How they are reached.
-    #[command(flatten)]
-    pub reach: ReachArgs,
-    /// How long others are waited for.
-    #[command(flatten)]
-    pub wait: lock::WaitArgs,
-    /// How the plan is shown.
-    #[command(flatten)]
-    pub diff: DiffArgs,
-    /// For programs.
-    #[command(flatten)]
-    pub json: JsonArgs,
-    /// do not ask
-    #[arg(short, long, visible_alias = "auto-approve", env = "FOOBAR_YES", hide_env = true)]
-    #[arg(value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
-    pub yes: bool,
-}
-
 /// `foobar verify`
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
@@ -483,15 +363,18 @@ fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result
         (false, true) => cli.talk.quiet = false,
         (false, false) => {}
     }
-    if let Command::Apply(ApplyArgs { saved: Some(_), .. }) = &cli.command
+    if let Command::Apply(change::ApplyArgs { saved: Some(_), .. }) = &cli.command
         && let Some(word) =
             ["file", "inventory", "templates", "limit", "list_hosts", "purge"].into_iter().find(|id| typed(id))
     {
         let said = format!("--{} has no place beside a kept plan, which has its own", word.replace('_', "-"));
         return Err(command.error(ErrorKind::ArgumentConflict, said));
     }
-    if let (true, false, Command::Plan(PlanArgs { diff, .. }) | Command::Apply(ApplyArgs { diff, .. })) =
-        (typed("diff"), typed("summary"), &mut cli.command)
+    if let (
+        true,
+        false,
+        Command::Plan(change::PlanArgs { diff, .. }) | Command::Apply(change::ApplyArgs { diff, .. }),
+    ) = (typed("diff"), typed("summary"), &mut cli.command)
     {
         diff.summary = false;
     }

@@ -1,7 +1,10 @@
 //! One short recipe a command.
 
 use super::{
-    args::{ApplyArgs, CaArgs, PlanArgs, ValidateArgs, VerifyArgs},
+    args::{
+        CaArgs, ValidateArgs, VerifyArgs,
+        change::{ApplyArgs, PlanArgs},
+    },
     carry,
     exit::Exit,
     gather, history,

@@ -2,7 +2,7 @@
 //! other change; how a database account keeps its former password meanwhile is `resource/db_password.rs`.
 
 use super::{
-    args::RotateArgs,
+    args::change::RotateArgs,
     carry::{self, Order},
     exit::Exit,
     recipes::list,

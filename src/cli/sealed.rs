@@ -2,7 +2,7 @@
 //! decided in `plan/seal.rs`.
 
 use super::{
-    args::{ApplyArgs, PlanArgs, ShowArgs},
+    args::change::{ApplyArgs, PlanArgs, ShowArgs},
     carry::{self, Order},
     exit::Exit,
     gather,
