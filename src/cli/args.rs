@@ -329,6 +329,9 @@ pub struct CaArgs {
     /// How hosts are reached.
     #[command(flatten)]
     pub reach: ReachArgs,
+    /// For programs.
+    #[command(flatten)]
+    pub json: JsonArgs,
     /// a file to write it to, instead of stdout
     #[arg(short, long, value_name = "FILE", env = "FOOBAR_OUTPUT", hide_env = true)]
     pub output: Option<PathBuf>,

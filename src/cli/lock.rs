@@ -5,6 +5,7 @@ use super::{
     args::lock::LockArgs,
     exit::Exit,
     held::{is_dead, lost, seat},
+    recipes::list,
     screen::Screen,
     work::Work,
 };
@@ -98,8 +99,7 @@ pub async fn run(screen: &Screen, args: &LockArgs) -> Result<Exit, Exit> {
     let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     let hosts: Vec<&HostName> = work.hosts.iter().filter(|h| work.limit.contains(*h)).collect();
     if args.limit.list_hosts {
-        screen.data(&hosts.iter().map(|h| format!("{h}\n")).collect::<String>());
-        return Ok(Exit::Done);
+        return Ok(list(screen, &work, &args.json));
     }
     let show = lease::show();
     let replies = join_all(hosts.iter().map(|host| work.ssh.run(host, &show, &|_| {}))).await;

@@ -2,7 +2,7 @@
 
 use super::{
     args::{
-        CaArgs, ValidateArgs, VerifyArgs,
+        CaArgs, JsonArgs, ValidateArgs, VerifyArgs,
         change::{ApplyArgs, PlanArgs},
     },
     carry,
@@ -46,9 +46,10 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
     Ok(Exit::Done)
 }
 
-pub(super) fn list(screen: &Screen, work: &Work) -> Exit {
-    let names = work.hosts.iter().filter(|h| work.limit.contains(*h));
-    screen.data(&names.map(|h| format!("{h}\n")).collect::<String>());
+pub(super) fn list(screen: &Screen, work: &Work, json: &JsonArgs) -> Exit {
+    let names: Vec<_> = work.hosts.iter().filter(|h| work.limit.contains(*h)).collect();
+    let lines = || names.iter().map(|h| format!("{h}\n")).collect::<String>();
+    screen.data(&if json.json { json::hosts(&work.site.topology.site, &names) } else { lines() });
     Exit::Done
 }
 
@@ -56,7 +57,7 @@ pub(super) fn list(screen: &Screen, work: &Work) -> Exit {
 pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
     let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &work));
+        return Ok(list(screen, &work, &args.json));
     }
     let look = work.look(screen, args.removal.removal()).await?;
     history::note(screen, &look);
@@ -79,7 +80,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     }
     let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &work));
+        return Ok(list(screen, &work, &args.json));
     }
     let order = carry::Order {
         command: "apply",
@@ -100,7 +101,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
 pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
     let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &work));
+        return Ok(list(screen, &work, &args.json));
     }
     let checks_to_make = work::checks(&work);
     let started = Instant::now();
@@ -151,8 +152,9 @@ pub async fn ca(screen: &Screen, args: &CaArgs) -> Result<Exit, Exit> {
             screen.silent(std::slice::from_ref(&error));
             Exit::from(error.kind)
         })?;
-        let text = String::from_utf8_lossy(&reply.stdout).into_owned();
-        if reply.status == 0 && text.contains("BEGIN CERTIFICATE") {
+        let pem = String::from_utf8_lossy(&reply.stdout).into_owned();
+        if reply.status == 0 && pem.contains("BEGIN CERTIFICATE") {
+            let text = if args.json.json { json::authority(&work.site.topology.site, &pem) } else { pem };
             match &args.output {
                 None => screen.data(&text),
                 Some(path) => std::fs::write(path, &text).map_err(|e| {

@@ -19,7 +19,7 @@ const ALL: usize = 1000;
 pub async fn rollback(screen: &Screen, args: &RollbackArgs) -> Result<Exit, Exit> {
     let now = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &now));
+        return Ok(list(screen, &now, &args.json));
     }
     let number = match args.generation {
         Some(number) => number,

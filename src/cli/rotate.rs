@@ -53,7 +53,7 @@ fn refused(spec: &SecretSpec) -> (&'static str, &'static str) {
 pub async fn rotate(screen: &Screen, args: &RotateArgs) -> Result<Exit, Exit> {
     let mut work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &work));
+        return Ok(list(screen, &work, &args.json));
     }
     let specs = work::compile(screen, &work.site)?.secrets;
     if args.names.is_empty() {

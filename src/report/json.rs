@@ -109,6 +109,16 @@ pub fn stale(moved: &[Moved]) -> String {
     format!("{}\n", escaped(line.to_string()))
 }
 
+/// The hosts that a limit leaves, for `--list-hosts --json`.
+pub fn hosts(site: &DomainName, hosts: &[&HostName]) -> String {
+    pretty(&json!({ "schema": SCHEMA, "command": "list-hosts", "site": site, "hosts": hosts }))
+}
+
+/// The certificate of the site's own authority, for `ca --json`.
+pub fn authority(site: &DomainName, pem: &str) -> String {
+    pretty(&json!({ "schema": SCHEMA, "command": "ca", "site": site, "certificate": pem }))
+}
+
 /// What can be rotated, for `rotate --json`: name and kind of each.
 pub fn secrets(known: &[(&str, &str)]) -> String {
     let known: Vec<Value> = known.iter().map(|(name, kind)| json!({ "name": name, "kind": kind })).collect();
