@@ -4,7 +4,6 @@ use super::{
     args::removal::DestroyArgs,
     carry::{self, Order},
     exit::Exit,
-    recipes::list,
     screen::Screen,
     work::Work,
 };
@@ -14,7 +13,7 @@ use crate::{base::name::DomainName, plan::Plan};
 pub async fn run(screen: &Screen, args: &DestroyArgs) -> Result<Exit, Exit> {
     let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &work, &args.json));
+        return Ok(work.list(screen, &args.json));
     }
     let site = &work.site.topology.site;
     if let Some(named) = args.yes_destroy.as_ref().filter(|named| *named != site) {

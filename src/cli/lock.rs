@@ -5,7 +5,6 @@ use super::{
     args::lock::LockArgs,
     exit::Exit,
     held::{is_dead, lost, seat},
-    recipes::list,
     screen::Screen,
     work::Work,
 };
@@ -99,7 +98,7 @@ pub async fn run(screen: &Screen, args: &LockArgs) -> Result<Exit, Exit> {
     let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     let hosts: Vec<&HostName> = work.hosts.iter().filter(|h| work.limit.contains(*h)).collect();
     if args.limit.list_hosts {
-        return Ok(list(screen, &work, &args.json));
+        return Ok(work.list(screen, &args.json));
     }
     let show = lease::show();
     let replies = join_all(hosts.iter().map(|host| work.ssh.run(host, &show, &|_| {}))).await;

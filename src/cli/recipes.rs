@@ -2,7 +2,7 @@
 
 use super::{
     args::{
-        CaArgs, JsonArgs, ValidateArgs, VerifyArgs,
+        CaArgs, ValidateArgs, VerifyArgs,
         change::{ApplyArgs, PlanArgs},
     },
     carry,
@@ -46,18 +46,11 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
     Ok(Exit::Done)
 }
 
-pub(super) fn list(screen: &Screen, work: &Work, json: &JsonArgs) -> Exit {
-    let names: Vec<_> = work.hosts.iter().filter(|h| work.limit.contains(*h)).collect();
-    let lines = || names.iter().map(|h| format!("{h}\n")).collect::<String>();
-    screen.data(&if json.json { json::hosts(&work.site.topology.site, &names) } else { lines() });
-    Exit::Done
-}
-
 /// `foobar plan`
 pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
     let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &work, &args.json));
+        return Ok(work.list(screen, &args.json));
     }
     let look = work.look(screen, args.removal.removal()).await?;
     history::note(screen, &look);
@@ -80,7 +73,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     }
     let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &work, &args.json));
+        return Ok(work.list(screen, &args.json));
     }
     let order = carry::Order {
         command: "apply",
@@ -101,7 +94,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
 pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
     let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &work, &args.json));
+        return Ok(work.list(screen, &args.json));
     }
     let checks_to_make = work::checks(&work);
     let started = Instant::now();

@@ -6,7 +6,6 @@ use super::{
     carry::{self, Order},
     exit::Exit,
     gather, history,
-    recipes::list,
     screen::Screen,
     work::Work,
 };
@@ -19,7 +18,7 @@ const ALL: usize = 1000;
 pub async fn rollback(screen: &Screen, args: &RollbackArgs) -> Result<Exit, Exit> {
     let now = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &now, &args.json));
+        return Ok(now.list(screen, &args.json));
     }
     let number = match args.generation {
         Some(number) => number,

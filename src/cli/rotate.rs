@@ -5,7 +5,6 @@ use super::{
     args::change::RotateArgs,
     carry::{self, Order},
     exit::Exit,
-    recipes::list,
     screen::Screen,
     work::{self, Work},
 };
@@ -53,7 +52,7 @@ fn refused(spec: &SecretSpec) -> (&'static str, &'static str) {
 pub async fn rotate(screen: &Screen, args: &RotateArgs) -> Result<Exit, Exit> {
     let mut work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
-        return Ok(list(screen, &work, &args.json));
+        return Ok(work.list(screen, &args.json));
     }
     let specs = work::compile(screen, &work.site)?.secrets;
     if args.names.is_empty() {

@@ -1,7 +1,7 @@
 //! What most commands begin with: a site read from its files, ways to its hosts, and what the hosts are.
 
 use super::{
-    args::{LimitArgs, ReachArgs, SiteArgs},
+    args::{JsonArgs, LimitArgs, ReachArgs, SiteArgs},
     exit::Exit,
     gather::{self, Gathered},
     held, limit,
@@ -21,6 +21,7 @@ use crate::{
         seal::{self, Traits},
         settle::{self, Mint as _},
     },
+    report::json,
     resource::Observation,
     transport::ssh::{Destination, Options, Ssh},
 };
@@ -120,6 +121,14 @@ impl Work {
             Exit::Failed
         })?;
         Ok(Self { site, hosts, limit, ssh, saved, renew: BTreeSet::new() })
+    }
+
+    /// Prints the hosts that the limit leaves.
+    pub fn list(&self, screen: &Screen, json: &JsonArgs) -> Exit {
+        let names: Vec<_> = self.hosts.iter().filter(|h| self.limit.contains(*h)).collect();
+        let lines = || names.iter().map(|h| format!("{h}\n")).collect::<String>();
+        screen.data(&if json.json { json::hosts(&self.site.topology.site, &names) } else { lines() });
+        Exit::Done
     }
 
     /// Asks every host what it is, one exec each, and makes the plan: to what the topology wants, or to nothing at all.
