@@ -65,11 +65,14 @@ pub fn output(command: &str, here: &Path, within: Duration) -> Result<String, St
 
 /// Ends a process and all that it started. A group of its own would be simpler, and could not ask on the terminal.
 fn kill(child: &mut Child) {
-    for pid in descendants(child.id()) {
-        if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
-            // One that has ended by itself is what was wanted.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
+    let number = |pid: u32| i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // It starts nothing more while it is looked at.
+    if let Some(root) = number(child.id()) {
+        let _ = rustix::process::kill_process(root, rustix::process::Signal::STOP);
+    }
+    for pid in descendants(child.id()).into_iter().filter_map(number) {
+        // One that has ended by itself is what was wanted.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
     let _ = child.kill();
     let _ = child.wait();
@@ -119,8 +122,12 @@ mod tests {
             let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             words.starts_with(b"sleep\0") && String::from_utf8_lossy(&words).contains(&mark)
         };
-        // A killed process is gone once whoever inherited it has looked; its words are gone at once.
-        assert_eq!(fs::read_dir("/proc").unwrap().flatten().filter(alive).count(), 0);
+        // A killed process takes a moment to be gone.
+        let is_gone = || !fs::read_dir("/proc").unwrap().flatten().any(|entry| alive(&entry));
+        assert!((0..1000).any(|_| is_gone() || {
+            std::thread::sleep(Duration::from_millis(10));
+            false
+        }));
         let said = output("exec yes", Path::new("."), WITHIN);
         assert_eq!(said, Err("its command printed more than 64 KiB, and was killed".into()));
     }
