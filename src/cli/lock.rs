@@ -5,6 +5,7 @@ use super::{
     args::lock::LockArgs,
     exit::Exit,
     held::{is_dead, lost, seat},
+    local,
     screen::Screen,
     work::Work,
 };
@@ -16,7 +17,6 @@ use crate::{
     transport::{Reply, Transport as _, TransportError},
 };
 use futures_util::future::join_all;
-use std::fs;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The leases that a command wants on its hosts; none is taken yet.
@@ -29,20 +29,13 @@ pub fn leases(screen: &Screen, work: &Work, command: &str) -> Result<Leases, Exi
     })?;
     let claim = Claim {
         run: hex(&run),
-        holder: holder(),
+        holder: local::somebody(),
         command: format!("foobar {command}"),
         pid: std::process::id(),
         seat: seat(std::process::id()).unwrap_or_default(),
         ttl: TTL,
     };
     Ok(Leases::new(claim, work.taken(), is_dead))
-}
-
-/// `user@machine`.
-fn holder() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".into());
-    let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{user}@{}", machine.trim())
 }
 
 /// Runs `body` under leases that it takes by itself: they are renewed while it runs and given back when it has ended,
