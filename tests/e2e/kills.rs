@@ -274,24 +274,40 @@ pub fn a_host_loses_its_power_in_the_middle(w: &mut World) {
     w.converge();
 }
 
-/// Bare hosts: killed within the first apply, at any instant.
+/// The first apply on hosts that have nothing: killed at each of its step boundaries in turn, and at any instant between
+/// them. Every fourth time the hosts are really bare; else the packages are there, and everything of foobar's was destroyed.
 pub fn killed_on_bare_hosts(w: &mut World) {
     let mut seed = 17;
     let mut figures = Figures::default();
-    for n in 0..times(1, 4) {
+    let (mut boundaries, mut most, mut took) = (0, 40, Duration::from_secs(25));
+    for n in 0..times(1, 104) {
         w.topology = w.original();
-        for host in HOSTS {
-            w.lab.reset_host(host).unwrap();
+        if n % 4 == 0 {
+            for host in HOSTS {
+                w.lab.reset_host(host).unwrap();
+            }
+            w.cold();
+        } else {
+            w.foobar(&["destroy", "--databases", "--yes-destroy", "www.foobar.com"]).ends(0);
+            most = w.plan(&[]).len();
         }
-        w.cold();
-        let kill = match n % 2 {
-            0 => Kill::Instant(chance(&mut seed) % 25_000),
-            _ => Kill::Boundary(usize::try_from(chance(&mut seed) % 40).unwrap()),
+        let kill = if n % 2 == 0 {
+            Kill::Instant(chance(&mut seed) % u64::try_from(took.as_millis()).unwrap())
+        } else {
+            boundaries += 1;
+            Kill::Boundary((boundaries - 1) % (most + 1))
         };
+        if n == 3 {
+            // Undisturbed, once, to know how long there is something to cut off where the packages are there.
+            took = w.apply(&[]).took.max(Duration::from_secs(5));
+            w.foobar(&["destroy", "--databases", "--yes-destroy", "www.foobar.com"]).ends(0);
+        }
         survive(w, kill, &mut figures);
     }
-    tell(w, "bare hosts", &figures, 0, &[]);
-    w.foobar(&["verify"]);
+    let what = format!("first apply, {boundaries} at boundaries of {most} steps");
+    tell(w, &what, &figures, 0, &[]);
+    w.converge();
+    assert!(until(Duration::from_secs(30), || w.foobar(&["verify"]).code == 0), "{}", w.said.last().unwrap());
 }
 
 /// What a run leaves of itself can be read, by people and by programs.
