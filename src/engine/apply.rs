@@ -3,7 +3,11 @@
 //! ends something that was begun, and nothing at all on a host whose lease is the run's no more. What a step does is none of
 //! this file's business.
 
-use super::{lease::Leases, observe::unfit};
+use super::{
+    lease::Leases,
+    observe::unfit,
+    reboot::{self, Back},
+};
 use crate::{
     base::{name::HostName, script::Script, secret::Secrets},
     event::{Event, Events},
@@ -84,6 +88,8 @@ struct Course<'a> {
 struct Book {
     states: Vec<State>,
     output: BTreeMap<StepId, Vec<String>>,
+    /// The boots that steps are about to end.
+    boots: BTreeMap<StepId, String>,
     outcome: Outcome,
     halted: bool,
 }
@@ -113,6 +119,7 @@ pub async fn apply(
     let book = Book {
         states: vec![State::Waiting; plan.steps.len()],
         output: BTreeMap::new(),
+        boots: BTreeMap::new(),
         outcome: Outcome::default(),
         halted: false,
     };
@@ -175,8 +182,51 @@ impl Course<'_> {
             };
             let (reply, ()) = join(sent, self.confirm(transport, host, confirmations)).await;
             opens = false;
-            self.close(host, &batch, reply);
+            if !self.reboot(transport, host, &batch).await {
+                self.close(host, &batch, reply);
+            }
         }
+    }
+
+    /// Where a step has taken the host down, whether its script could say so or not: waits for it. Answers whether that was so.
+    async fn reboot(&self, transport: &impl Transport, host: &HostName, batch: &[StepId]) -> bool {
+        let [id] = *batch else { return false };
+        let step = self.step(id);
+        let was = {
+            let book = self.book();
+            book.boots.get(&id).filter(|_| matches!(book.states[id], State::Running(_))).cloned()
+        };
+        let (Some(within), Some(was)) = (step.change.reboot, was) else { return false };
+        let then = journal::words(self.header.number).line(format!(
+            "{}; {}",
+            journal::ended(step, "done"),
+            journal::sync(self.header.number)
+        ));
+        match reboot::back(transport, self.leases, host, &was, within, &then).await {
+            Back::Up(failed) => {
+                if !failed.is_empty() {
+                    let text = format!("it is up again, and these units failed: {}", failed.join(", "));
+                    self.tell(Event::Note { host: Some(host.clone()), text });
+                }
+                self.done(id);
+            }
+            Back::Locked(lease) => {
+                let mut book = self.book();
+                book.outcome.locked.push((host.clone(), lease));
+                book.halted = true;
+                drop(book);
+                self.moved.send_modify(|n| *n += 1);
+            }
+            Back::Never(seen) => self.fail(
+                id,
+                format!(
+                    "it did not come back within {} s: {seen}\nlook at its console; what was taken out for it stays out \
+                     until `foobar apply` puts it back",
+                    within.as_secs()
+                ),
+            ),
+        }
+        true
     }
 
     /// After a failure: what ends something that was begun, where all that it comes after came to its good end.
@@ -214,8 +264,14 @@ impl Course<'_> {
                 State::Waiting => {}
                 _ => continue,
             }
-            if step.after.iter().all(|before| book.states[*before] == State::Done || batch.contains(before)) {
+            // A host that goes down takes whatever is sent with it along.
+            let is_alone = step.change.reboot.is_none() || batch.is_empty();
+            if is_alone && step.after.iter().all(|before| book.states[*before] == State::Done || batch.contains(before))
+            {
                 batch.push(step.id);
+                if step.change.reboot.is_some() {
+                    break;
+                }
             } else {
                 waiting = true;
             }
@@ -247,6 +303,7 @@ impl Course<'_> {
                     summary: step.change.summary.clone(),
                 });
             }
+            "boot" => drop(self.book().boots.insert(step.id, text.to_owned())),
             "out" => {
                 let line = self.redact(text);
                 self.book().output.entry(step.id).or_default().push(line.clone());
@@ -382,14 +439,20 @@ impl Course<'_> {
             let id = step.id;
             let progress = format!("step {} of {}: {}", id + 1, self.plan.steps.len(), step.change.summary);
             let (failed, done) = (journal::ended(step, "failed"), journal::ended(step, "done"));
+            // A host that goes down ends what runs there, the step's own shell too. It is done when the host is back.
+            let (boot, ended, done) = match step.change.reboot {
+                Some(_) => (format!("echo \"@boot {id} $l_boot\""), "[ $rc -gt 128 ] || ", "exit 0".to_owned()),
+                None => (String::new(), "", format!("{done}; echo '@done {id}'")),
+            };
             script = script
                 .line(format!("{} && {} || exit 74", lease::note(claim, &progress), journal::begun(number, step)))
+                .line(boot)
                 .line(format!("echo '@start {id}'"))
                 .line("( ( set -eu")
                 .then(&step.change.script)
                 .line(") </dev/null >\"$tmp/out\" 2>&1 9<&-; exit $? )")
-                .line(format!("rc=$?; [ $rc = 0 ] || {{ {failed}; {sync}; tail -n 30 \"$tmp/out\" | sed 's/^/@out {id} /'; echo; echo \"@fail {id} $rc\"; exit 1; }}"))
-                .line(format!("{done}; echo '@done {id}'"));
+                .line(format!("rc=$?; [ $rc = 0 ] || {ended}{{ {failed}; {sync}; tail -n 30 \"$tmp/out\" | sed 's/^/@out {id} /'; echo; echo \"@fail {id} $rc\"; exit 1; }}"))
+                .line(done);
         }
         if !batch.is_empty() {
             script = script.line(sync);

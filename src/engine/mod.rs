@@ -4,4 +4,5 @@ pub mod apply;
 pub mod lease;
 pub mod mint;
 pub mod observe;
+pub mod reboot;
 pub mod verify;
