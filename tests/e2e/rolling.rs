@@ -7,7 +7,7 @@ use super::{
 use std::{fs, time::Duration};
 
 /// Changes the site somehow, under load, and answers what became of the requests.
-fn under_load(w: &mut World, what: &str, change: impl FnOnce(&mut World)) -> Tally {
+pub fn under_load(w: &mut World, what: &str, change: impl FnOnce(&mut World)) -> Tally {
     let load = Load::start(w);
     change(w);
     let tally = load.stop(w, what);
@@ -121,7 +121,7 @@ pub fn what_is_down_is_mended_first(w: &mut World) {
 }
 
 /// The state and the administrative state of a server, as the balancer tells them.
-fn server(w: &World, name: &str) -> String {
+pub fn server(w: &World, name: &str) -> String {
     let ask = "echo 'show servers state web' | socat - UNIX-CONNECT:/run/haproxy/admin.sock";
     w.on("lb-01", &format!("{ask} | awk '$4 == \"{name}\" {{ print $6, $7 }}'"))
 }
