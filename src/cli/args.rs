@@ -181,11 +181,11 @@ Examples:
 
 While a database account's password changes, the former one opens it too, until every app has the new one.")]
     Rotate(change::RotateArgs),
-    /// reboot hosts one after the other, taken out of service meanwhile and proved before the next one goes
+    /// reboot hosts, drained meanwhile and proved before the next one goes
     #[command(after_help = "\
 Examples:
   foobar reboot -l @web                   the web servers, in the batches of `rollout`
-  foobar reboot --if-needed               whichever host asks for it, or has a newer kernel installed
+  foobar reboot --if-needed               who asks for it, or has a newer kernel installed than runs
   foobar reboot -l db-02 --max-impact connection-drop
 
 Replicas go before their primary, balancers last. A primary is opened for writes again. What else

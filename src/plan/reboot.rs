@@ -21,7 +21,7 @@ use crate::{
         traffic::{Pool, Standing},
     },
     resource::{
-        Action, Change, Impact, Key, Observation, Refusal, ResourceId, Seen,
+        Action, Capacity, Change, Impact, Key, Observation, Refusal, ResourceId, Seen,
         reboot::{self, AtBoot, Proof},
     },
 };
@@ -57,6 +57,8 @@ struct Goer<'a> {
     standings: Vec<Standing>,
     /// How many balancers there are, where it is one.
     balancers: Option<usize>,
+    /// How many serve behind it, where it is the only balancer.
+    behind: Option<usize>,
 }
 
 /// Makes the plan, or says all that stands in its way.
@@ -133,6 +135,10 @@ impl<'a> Goer<'a> {
             missed: missed.collect(),
             standings: mine.map(|p| p.standing(host, basis.seen)).filter(|s| *s != Standing::Unknown).collect(),
             balancers: pools.iter().any(|p| p.balancer() == host).then_some(pools.len()),
+            behind: match &pools[..] {
+                [only] if only.balancer() == host => Some(only.members().len()),
+                _ => None,
+            },
         }
     }
 
@@ -150,9 +156,10 @@ impl<'a> Goer<'a> {
         self.missed.iter().filter(move |(_, _, is_covered)| *is_covered == covered).map(|(_, at_boot, _)| at_boot)
     }
 
-    /// What is felt of it although others serve in its place.
+    /// What is felt of it although others serve in its place. Without its only balancer a site takes no write either.
     fn alone(&self) -> Impact {
-        self.missed(false).map(|b| b.impact).max().unwrap_or_default()
+        let missed = self.missed(false).map(|b| b.impact).max().unwrap_or_default();
+        if self.behind.is_some() { Impact::WriteOutage } else { missed }
     }
 
     fn units(&self, covered: bool) -> Vec<String> {
@@ -163,10 +170,7 @@ impl<'a> Goer<'a> {
     /// What is felt, in words, where it is.
     fn words(&self) -> Option<&'static str> {
         match (self.alone(), self.balancers) {
-            (Impact::WriteOutage, Some(1)) => {
-                Some("it is the only balancer, and takes the writes: the site is away until it is back")
-            }
-            (_, Some(1)) => Some("it is the only balancer: the site is away until it is back"),
+            _ if self.behind.is_some() => Some("it is the only balancer: the site is away until it is back"),
             (Impact::WriteOutage, _) => Some("nothing can be written until it is back and open for writes again"),
             (_, Some(_)) => Some("who is connected through it is cut off, and connects to another balancer"),
             (Impact::ConnectionDrop, None) => Some("who is connected to it is cut off"),
@@ -184,6 +188,7 @@ impl<'a> Goer<'a> {
         change.details = reboot::reasons(basis.seen.get(self.host).unwrap_or(&empty));
         change.details.extend(self.words().map(str::to_owned));
         change.reboot = Some(ask.within);
+        change.leaves = self.behind.map(|of| Capacity { serving: 0, of });
         let mut steps: Vec<Step> = Vec::new();
         let mut push = |id: ResourceId, change: Change, after: Vec<StepId>| {
             let at = from + steps.len();
@@ -268,6 +273,10 @@ fn apart(mut plan: Plan, goers: &[Goer<'_>]) -> Plan {
         }
         let back: Vec<StepId> = plan.steps[..at].iter().filter(|s| s.change.is_closing).map(|s| s.id).collect();
         let step = &mut plan.steps[at];
+        if !is_out && goer.behind.is_none() && step.change.leaves.is_some_and(|l| l.serving == 0) {
+            step.change.impact = Impact::WriteOutage;
+            step.change.details.push("nobody else serves: the site is away until it is back".into());
+        }
         step.after.extend(back);
         step.after.sort_unstable();
         step.after.dedup();

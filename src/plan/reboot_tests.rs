@@ -195,6 +195,7 @@ fn the_whole_site_ends_with_its_balancer() {
     let case = Case::new(&[]).roles(&["lb-01"], &["web-01", "web-02"], &["db-01", "db-02"]);
     insta::assert_snapshot!(case.order());
     let plan = case.made().unwrap().plan;
+    assert_eq!(plan.capacity().map(|c| c.serving), Some(0));
     let felt: Vec<&str> = plan
         .steps
         .iter()
@@ -236,7 +237,7 @@ fn who_goes_with_whom() {
     assert!(said(&both).contains("connects to another balancer"));
     let one = with(&["all-01"], &["all-01"], &["all-01"], 1);
     assert_eq!(one.goes(), "all-01");
-    assert!(said(&one).contains("it is the only balancer, and takes the writes"));
+    assert!(said(&one).contains("it is the only balancer: the site is away"));
 }
 
 #[test]
@@ -266,7 +267,7 @@ fn too_few_that_serve_are_refused_and_a_host_alone_is_not_taken_out() {
     let refusals = case.made().unwrap_err();
     assert!(refusals[0].what.contains("0 of 2 backends would serve, since web-02 is out already"), "{refusals:?}");
     let order = Case::new(&["web-01"]).roles(&["lb-01"], &["web-01"], &["db-01"]).order();
-    assert!(order.contains("reboot web-01 (restart) [0 of 1]") && !order.contains("drain"), "{order}");
+    assert!(order.contains("reboot web-01 (write outage) [0 of 1]") && !order.contains("drain"), "{order}");
 }
 
 #[test]
