@@ -33,6 +33,7 @@ pub mod stored;
 pub mod system;
 #[cfg(test)]
 mod tests;
+pub mod undo;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
 use drift::Drift;
@@ -264,6 +265,8 @@ pub enum Action {
     Delete,
     /// `-/+`: it goes and comes anew.
     Replace,
+    /// `?`: it is only asked, since something else has changed.
+    Check,
 }
 
 /// How one file differs, as texts that may be shown (secrets stand as fingerprints).
@@ -311,6 +314,9 @@ pub struct Change {
     /// Where set, the change undoes itself on the host unless this script is run over a fresh connection in time.
     #[serde(skip)]
     pub confirm: Option<Script>,
+    /// The way back, where there is one.
+    #[serde(skip)]
+    pub undo: Option<undo::Undo>,
 }
 
 impl Change {
@@ -328,6 +334,7 @@ impl Change {
             drift: None,
             script,
             confirm: None,
+            undo: None,
         }
     }
 
