@@ -27,6 +27,8 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/gates.rs"]
+mod gates;
 #[path = "e2e/kills.rs"]
 mod kills;
 #[path = "e2e/load.rs"]
@@ -79,6 +81,15 @@ const CASES: &[Case] = &[
     ("rolling::what_is_down_is_mended_first", rolling::what_is_down_is_mended_first),
     ("rolling::a_host_that_was_left_out_is_seen_and_put_back", rolling::a_host_that_was_left_out_is_seen_and_put_back),
     ("rolling::what_users_would_feel_can_be_refused", rolling::what_users_would_feel_can_be_refused),
+    ("gates::a_bad_release_goes_back_and_no_request_is_lost", gates::a_bad_release_goes_back_and_no_request_is_lost),
+    (
+        "gates::a_host_is_left_for_inspection_where_that_is_asked_for",
+        gates::a_host_is_left_for_inspection_where_that_is_asked_for,
+    ),
+    (
+        "gates::a_daemon_that_refuses_its_configuration_goes_back",
+        gates::a_daemon_that_refuses_its_configuration_goes_back,
+    ),
     ("back::a_rollback_is_a_plan_back", back::a_rollback_is_a_plan_back),
     (
         "rotation::passwords_change_and_the_former_ones_open_nothing",

@@ -205,8 +205,14 @@ async fn carry_out(hosts: &Directories, plan: &Plan, leases: &Leases) -> (Outcom
     let mut secrets = Secrets::default();
     secrets.insert("pw", Secret::new("hunter2-hunter2"));
     let seen = observed(hosts, plan).await;
-    let run =
-        Run { leases, generation: journal::next(&seen), digest: "d1g".into(), sources: b"\0src".to_vec(), keep: 3, undoes: true };
+    let run = Run {
+        leases,
+        generation: journal::next(&seen),
+        digest: "d1g".into(),
+        sources: b"\0src".to_vec(),
+        keep: 3,
+        undoes: true,
+    };
     let outcome = apply(hosts, plan, &secrets, run, &Events::new(heard.clone())).await;
     (outcome, heard)
 }

@@ -18,11 +18,7 @@ use crate::{
     transport::{Transport, TransportError},
 };
 use futures_util::future::{join, join_all};
-use std::{
-    collections::BTreeMap,
-    sync::Mutex,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Mutex, time::Instant};
 use tokio::sync::{mpsc, watch};
 
 /// Carries `plan` out on the hosts that `run` holds, and leaves a generation on every one of them. Secrets are needed to
@@ -207,7 +203,11 @@ impl Course<'_> {
             };
             book.states[id] = State::Done;
             let has_failed = book.outcome.failed.iter().any(|(failed, _)| *failed == id);
-            if has_failed { book.outcome.recovered.push(id) } else { book.outcome.done.push(id) }
+            if has_failed {
+                book.outcome.recovered.push(id)
+            } else {
+                book.outcome.done.push(id)
+            }
             millis
         };
         self.tell(Event::StepDone { step: id, host: self.step(id).host.clone(), millis });

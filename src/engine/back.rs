@@ -115,9 +115,10 @@ impl Course<'_> {
                 way == Some(&Way::Back)
                     && matches!(book.states[*before], State::Waiting | State::Failed | State::Undone)
             };
-            let is_ready = step.after.iter().all(|before| {
-                book.states[*before] == State::Done || batch.contains(before) || is_back(before)
-            });
+            let is_ready = step
+                .after
+                .iter()
+                .all(|before| book.states[*before] == State::Done || batch.contains(before) || is_back(before));
             if is_ready {
                 batch.push(step.id);
             } else {

@@ -78,7 +78,11 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
     }
     let will_serve = serving.len() + mending.iter().filter(|m| m.will_serve()).count();
     let floor = (of * usize::from(ground.desired.rollout.keep_serving)).div_ceil(100);
-    let (batch, drains) = match room(will_serve, floor, of, &felt, &out) {
+    // What nobody would feel meets no user either where others serve meanwhile, as it may not prove itself. Where they do not,
+    // it is no reason to refuse the change.
+    let taken_out = if felt.is_empty() { &rolling } else { &felt };
+    let (batch, drains) = match room(will_serve, floor, of, taken_out, &out) {
+        Room::Refused(_) if felt.is_empty() => (1, false),
         Room::Refused(refusal) => return Err(vec![refusal]),
         Room::Nobody => {
             for member in &felt {
@@ -102,8 +106,7 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
         before = graph.bracket(some, leaves, &before, ground, true);
     }
     for some in rolling.chunks(batch) {
-        let away = some.iter().filter(|m| m.is_felt).count();
-        let leaves = Capacity { serving: will_serve.saturating_sub(away), of };
+        let leaves = Capacity { serving: will_serve.saturating_sub(some.len()), of };
         before = graph.bracket(some, leaves, &before, ground, drains);
     }
     graph.balancers_last(ground);
@@ -127,9 +130,14 @@ fn members<'a>(plan: &Plan, ground: Ground<'a>) -> Vec<Member<'a>> {
             let at = (pool.as_ref(), standing);
             match members.iter_mut().find(|m| m.host == host) {
                 Some(member) => member.at.push(at),
-                None => {
-                    members.push(Member { host, at: vec![at], covered: vec![], own: vec![], mended: vec![], is_felt: false })
-                }
+                None => members.push(Member {
+                    host,
+                    at: vec![at],
+                    covered: vec![],
+                    own: vec![],
+                    mended: vec![],
+                    is_felt: false,
+                }),
             }
         }
     }
@@ -226,7 +234,7 @@ impl Graph {
     }
 
     /// Takes these out together after `before`, and puts them back; answers what puts them back. One that is not taken out,
-    /// as nobody would feel the change or nobody else serves, is proved where it is.
+    /// as nobody else serves, is proved where it is.
     fn bracket(
         &mut self,
         members: &[&Member<'_>],
@@ -241,7 +249,7 @@ impl Graph {
         let outside: BTreeSet<usize> = all.iter().flat_map(|id| self.nodes[*id].after.iter().copied()).collect();
         let outside: BTreeSet<usize> = outside.difference(&all).copied().chain(before.iter().copied()).collect();
         for member in members {
-            let goes = drains_them && member.is_felt;
+            let goes = drains_them && member.is_changed();
             let is_out = goes || member.at.iter().all(|(_, s)| *s != Standing::Serving);
             for id in &member.own {
                 self.nodes[*id].after.extend(before);
@@ -291,9 +299,11 @@ impl Graph {
         let pools = &ground.desired.pools;
         let is_of =
             |n: &Node, id: &ResourceId, pool: &dyn Pool| n.step.host == *pool.balancer() && n.step.resource == *id;
-        let ids: Vec<(&dyn Pool, ResourceId)> =
-            pools.iter().flat_map(|p| p.members().iter().map(|m| (p.as_ref(), m)))
-                .flat_map(|(p, m)| [(p, p.put_back(m).0), (p, p.check(m).0)]).collect();
+        let ids: Vec<(&dyn Pool, ResourceId)> = pools
+            .iter()
+            .flat_map(|p| p.members().iter().map(|m| (p.as_ref(), m)))
+            .flat_map(|(p, m)| [(p, p.put_back(m).0), (p, p.check(m).0)])
+            .collect();
         let back: BTreeSet<usize> = (0..self.nodes.len())
             .filter(|at| ids.iter().any(|(pool, id)| is_of(&self.nodes[*at], id, *pool)))
             .collect();

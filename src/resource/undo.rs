@@ -97,7 +97,9 @@ pub fn release(root: &str, before: Option<&str>) -> Undo {
     };
     let name = quote(before);
     let script = Script::new()
-        .line(format!("[ -d {root}/releases/{name} ] || {{ echo 'the former release is not there any more' >&2; exit 1; }}"))
+        .line(format!(
+            "[ -d {root}/releases/{name} ] || {{ echo 'the former release is not there any more' >&2; exit 1; }}"
+        ))
         .line(format!("touch -- {root}/releases/{name}"))
         .line(format!("ln -sfn -- releases/{name} {root}/current.new"))
         .line(format!("mv -fT -- {root}/current.new {root}/current"));
