@@ -27,6 +27,8 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/gates.rs"]
+mod gates;
 #[path = "e2e/kills.rs"]
 mod kills;
 #[path = "e2e/load.rs"]
@@ -87,6 +89,15 @@ const CASES: &[Case] = &[
     (
         "reboot::no_request_is_lost_while_the_web_servers_reboot",
         reboot::no_request_is_lost_while_the_web_servers_reboot,
+    ),
+    ("gates::a_bad_release_goes_back_and_no_request_is_lost", gates::a_bad_release_goes_back_and_no_request_is_lost),
+    (
+        "gates::a_host_is_left_for_inspection_where_that_is_asked_for",
+        gates::a_host_is_left_for_inspection_where_that_is_asked_for,
+    ),
+    (
+        "gates::a_daemon_that_refuses_its_configuration_goes_back",
+        gates::a_daemon_that_refuses_its_configuration_goes_back,
     ),
     ("back::a_rollback_is_a_plan_back", back::a_rollback_is_a_plan_back),
     (

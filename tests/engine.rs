@@ -5,6 +5,8 @@
 mod leases_and_journals;
 #[path = "engine/reboots.rs"]
 mod reboots;
+#[path = "engine/undo.rs"]
+mod undo;
 
 use foobar::{
     base::{
@@ -13,7 +15,8 @@ use foobar::{
         secret::{Secret, Secrets},
     },
     engine::{
-        apply::{Outcome, Run, apply},
+        apply::apply,
+        course::{Outcome, Run},
         lease::Leases,
     },
     event::{Event, Events, Reporter},
@@ -202,6 +205,7 @@ fn plan(steps: &[(&str, &str, &[usize])]) -> Plan {
         hosts,
         steps: steps.iter().enumerate().map(step).collect(),
         left_out: vec![],
+        groups: vec![],
     }
 }
 
@@ -239,8 +243,14 @@ async fn carry_out(hosts: &Directories, plan: &Plan, leases: &Leases) -> (Outcom
     let mut secrets = Secrets::default();
     secrets.insert("pw", Secret::new("hunter2-hunter2"));
     let seen = observed(hosts, plan).await;
-    let run =
-        Run { leases, generation: journal::next(&seen), digest: "d1g".into(), sources: b"\0src".to_vec(), keep: 3 };
+    let run = Run {
+        leases,
+        generation: journal::next(&seen),
+        digest: "d1g".into(),
+        sources: b"\0src".to_vec(),
+        keep: 3,
+        undoes: true,
+    };
     let outcome = apply(hosts, plan, &secrets, run, &Events::new(heard.clone())).await;
     (outcome, heard)
 }

@@ -23,6 +23,8 @@ pub async fn run(screen: &Screen, args: &RebootArgs) -> Result<Exit, Exit> {
         wait: args.wait.lock_timeout,
         json: args.json.json,
         diff: args.diff.style(),
+        // A reboot has no way back.
+        undoes: false,
     };
     carry::run(screen, &work, &order, async |look| {
         for text in &look.notes {

@@ -1,6 +1,9 @@
 //! Generic effects: observe, apply, verify. Nothing here knows what any script is about.
 
 pub mod apply;
+mod back;
+mod batch;
+pub mod course;
 pub mod lease;
 pub mod mint;
 pub mod observe;

@@ -1,10 +1,17 @@
 //! A host that a step takes down: it is asked over fresh connections until it is up in another boot, and taken again at once,
 //! since a lease ends with its boot. What runs on the host is none of this file's business.
 
-use super::lease::Leases;
+use super::{
+    course::{Course, State},
+    lease::Leases,
+};
 use crate::{
     base::{name::HostName, script::Script},
-    plan::lease::{self, Claim, HELD, Lease},
+    event::Event,
+    plan::{
+        StepId, journal,
+        lease::{self, Claim, HELD, Lease},
+    },
     transport::{Reply, Transport},
 };
 use std::time::{Duration, Instant};
@@ -14,9 +21,49 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How much longer than the host itself waits, an answer is waited for.
 const GRACE: Duration = Duration::from_secs(20);
 
+impl Course<'_> {
+    /// Where a step has taken the host down, whether its script could say so or not: waits for it. Answers whether that was so.
+    pub(super) async fn reboot(&self, transport: &impl Transport, host: &HostName, batch: &[StepId]) -> bool {
+        let [id] = *batch else { return false };
+        let step = self.step(id);
+        let was = {
+            let book = self.book();
+            book.boots.get(&id).filter(|_| matches!(book.states[id], State::Running(_))).cloned()
+        };
+        let (Some(within), Some(was)) = (step.change.reboot, was) else { return false };
+        let number = self.header.number;
+        let done = format!("{}; {}", journal::ended(step, "done"), journal::sync(number));
+        match back(transport, self.leases, host, &was, within, &journal::words(number).line(done)).await {
+            Back::Up(failed) => {
+                if !failed.is_empty() {
+                    let text = format!("it is up again, and these units failed: {}", failed.join(", "));
+                    self.tell(Event::Note { host: Some(host.clone()), text });
+                }
+                self.done(id);
+            }
+            Back::Locked(lease) => {
+                let mut book = self.book();
+                book.outcome.locked.push((host.clone(), lease));
+                book.halted = true;
+                drop(book);
+                self.moved.send_modify(|n| *n += 1);
+            }
+            Back::Never(seen) => self.fail(
+                id,
+                format!(
+                    "it did not come back within {} s: {seen}\nlook at its console; what was taken out for it stays out \
+                     until `foobar apply` puts it back",
+                    within.as_secs()
+                ),
+            ),
+        }
+        true
+    }
+}
+
 /// What became of a host that was taken down.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Back {
+#[derive(Debug)]
+enum Back {
     /// It is up in another boot and the run's own; with the units that failed there, whatever they are.
     Up(Vec<String>),
     /// It is up, and another run's.
@@ -27,7 +74,7 @@ pub enum Back {
 
 /// Waits `within` for `host`, whose boot was `was`, to be up in another one, and takes it; there `then` is run under the
 /// lock.
-pub async fn back(
+async fn back(
     transport: &impl Transport,
     leases: &Leases,
     host: &HostName,

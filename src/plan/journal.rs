@@ -150,6 +150,7 @@ fn sign(action: Action) -> &'static str {
         Action::Update => "~",
         Action::Delete => "-",
         Action::Replace => "-/+",
+        Action::Check => "?",
     }
 }
 

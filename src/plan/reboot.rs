@@ -99,7 +99,8 @@ pub fn plan(basis: &Basis<'_>, ask: &Ask, cut_off: &[CutOff]) -> Result<Rebootin
     for pool in &basis.desired.pools {
         around.pools.push(Box::new(Whole::of(pool.as_ref(), basis.seen)));
     }
-    let plan = Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out: Vec::new() };
+    let plan =
+        Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out: Vec::new(), groups: Vec::new() };
     let plan = rollout::rolled(plan, &Ground { desired: &around, seen: basis.seen, limit: basis.limit })?;
     Ok(Rebooting { plan: apart(plan, &goers), notes })
 }
@@ -201,7 +202,7 @@ impl<'a> Goer<'a> {
             let short: Vec<&str> = units.iter().map(|u| u.strip_suffix(".service").unwrap_or(u)).collect();
             let verb = if short.len() == 1 { "runs" } else { "run" };
             let summary = format!("see that {} {verb} again", short.join(", "));
-            Change::new(Action::Update, summary, reboot::active(units))
+            Change::new(Action::Check, summary, reboot::active(units))
         };
         let units = self.units(false);
         if !units.is_empty() {
@@ -209,7 +210,7 @@ impl<'a> Goer<'a> {
         }
         for (id, at_boot, _) in &self.missed {
             if let Some(Proof::Step { summary, script }) = &at_boot.proof {
-                last = push(id.clone(), Change::new(Action::Update, summary.clone(), script.clone()), vec![last]);
+                last = push(id.clone(), Change::new(Action::Check, summary.clone(), script.clone()), vec![last]);
             }
         }
         for (id, change) in self.lost(basis)? {
@@ -233,7 +234,8 @@ impl<'a> Goer<'a> {
             if matches!(wanted.resource.diff(&seen(self.host, basis, &empty, &none)), Ok(None))
                 && let Some(change) = wanted.resource.diff(&seen(self.host, basis, &empty, &gone))?
             {
-                lost.push((wanted.resource.id(), change.detail("a reboot takes it back")));
+                let change = Change { undo: None, ..change.detail("a reboot takes it back") };
+                lost.push((wanted.resource.id(), change));
             }
         }
         Ok(lost)
@@ -303,6 +305,7 @@ struct Member {
     standing: Standing,
     drain: (ResourceId, Change),
     put_back: (ResourceId, Change),
+    check: (ResourceId, Change),
 }
 
 impl Whole {
@@ -310,7 +313,7 @@ impl Whole {
         let members = pool.members().to_vec();
         let each = members.iter().map(|m| {
             let standing = pool.standing(m, seen);
-            (m.clone(), Member { standing, drain: pool.drain(m), put_back: pool.put_back(m) })
+            (m.clone(), Member { standing, drain: pool.drain(m), put_back: pool.put_back(m), check: pool.check(m) })
         });
         Self { balancer: pool.balancer().clone(), each: each.collect(), members }
     }
@@ -344,6 +347,10 @@ impl Pool for Whole {
 
     fn put_back(&self, member: &HostName) -> (ResourceId, Change) {
         self.each[member].put_back.clone()
+    }
+
+    fn check(&self, member: &HostName) -> (ResourceId, Change) {
+        self.each[member].check.clone()
     }
 }
 
