@@ -91,6 +91,7 @@ const CASES: &[Case] = &[
         reboot::no_request_is_lost_while_the_web_servers_reboot,
     ),
     ("gates::a_bad_release_goes_back_and_no_request_is_lost", gates::a_bad_release_goes_back_and_no_request_is_lost),
+    ("gates::one_goes_ahead_and_the_others_are_spared", gates::one_goes_ahead_and_the_others_are_spared),
     (
         "gates::a_host_is_left_for_inspection_where_that_is_asked_for",
         gates::a_host_is_left_for_inspection_where_that_is_asked_for,

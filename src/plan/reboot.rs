@@ -97,7 +97,7 @@ pub fn plan(basis: &Basis<'_>, ask: &Ask, cut_off: &[CutOff]) -> Result<Rebootin
         around.rollout.batch = Share::Hosts(1);
     }
     for pool in &basis.desired.pools {
-        around.pools.push(Box::new(Whole::of(pool.as_ref(), basis.seen)));
+        around.pools.push(Box::new(Whole::of(pool.as_ref(), basis)));
     }
     let plan =
         Plan { site: basis.site.clone(), hosts: basis.hosts.to_vec(), steps, left_out: Vec::new(), groups: Vec::new() };
@@ -306,14 +306,25 @@ struct Member {
     drain: (ResourceId, Change),
     put_back: (ResourceId, Change),
     check: (ResourceId, Change),
+    watch: (ResourceId, Change),
 }
 
 impl Whole {
-    fn of(pool: &dyn Pool, seen: &BTreeMap<HostName, Observation>) -> Self {
+    fn of(pool: &dyn Pool, basis: &Basis<'_>) -> Self {
+        let watched = basis.desired.rollout.canary.map_or(0, |span| span.duration().as_secs());
         let members = pool.members().to_vec();
         let each = members.iter().map(|m| {
-            let standing = pool.standing(m, seen);
-            (m.clone(), Member { standing, drain: pool.drain(m), put_back: pool.put_back(m), check: pool.check(m) })
+            let standing = pool.standing(m, basis.seen);
+            (
+                m.clone(),
+                Member {
+                    standing,
+                    drain: pool.drain(m),
+                    put_back: pool.put_back(m),
+                    check: pool.check(m),
+                    watch: pool.watch(m, watched),
+                },
+            )
         });
         Self { balancer: pool.balancer().clone(), each: each.collect(), members }
     }
@@ -351,6 +362,11 @@ impl Pool for Whole {
 
     fn check(&self, member: &HostName) -> (ResourceId, Change) {
         self.each[member].check.clone()
+    }
+
+    /// For as long as the rollout says, whoever asks.
+    fn watch(&self, member: &HostName, _: u64) -> (ResourceId, Change) {
+        self.each[member].watch.clone()
     }
 }
 

@@ -241,6 +241,20 @@ fn who_goes_with_whom() {
 }
 
 #[test]
+fn one_goes_ahead_where_that_is_asked_for() {
+    let mut case =
+        Case::new(&["web-01", "web-02", "web-03"]).roles(&["lb-01"], &["web-01", "web-02", "web-03"], &["db-01"]);
+    (case.topology.rollout.canary, case.topology.rollout.batch) = (Some("90s".parse().unwrap()), Share::Hosts(2));
+    case.topology.rollout.keep_serving = 30;
+    assert_eq!(case.goes(), "web-01 web-02+web-03");
+    let steps = case.made().unwrap().plan.steps;
+    let at = |text: &str| steps.iter().position(|s| s.change.summary.contains(text)).unwrap();
+    let watch = at("watch web-01");
+    assert!(at("put web-01 back") < watch && steps[at("drain web-02")].after.contains(&watch), "{}", case.order());
+    assert!(steps[watch].change.script.text().contains("90"), "{}", steps[watch].change.script.text());
+}
+
+#[test]
 fn who_serves_nobody_now_goes_first() {
     let mut case = Case::new(&[]).roles(&["lb-01"], &["web-01", "web-02"], &["db-01"]);
     case.down = vec!["web-02"];
