@@ -19,9 +19,12 @@ use futures_util::future::{join, join_all};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, watch};
+
+/// How long undoing what was not confirmed may take; then it is left to the host.
+const RECALL: Duration = Duration::from_secs(15);
 
 /// A run, as the hosts keep it.
 #[derive(Debug)]
@@ -273,17 +276,34 @@ impl Course<'_> {
         while let Some(id) = steps.recv().await {
             let Some(confirm) = &self.step(id).change.confirm else { continue };
             let guarded = Script::new().line("set -eu").then(confirm);
-            match transport.run_fresh(host, &guarded).await {
-                Ok(reply) if reply.status == 0 => self.done(id),
-                Ok(reply) => self.revert(id, self.redact(reply.stderr.trim())),
-                Err(error) => self.revert(id, format!("a new login did not come through: {}", error.what)),
-            }
+            let why = match transport.run_fresh(host, &guarded).await {
+                Ok(reply) if reply.status == 0 => {
+                    self.done(id);
+                    continue;
+                }
+                Ok(reply) => self.redact(reply.stderr.trim()),
+                Err(error) => format!("a new login did not come through: {}", error.what),
+            };
+            self.revert(transport, host, id, why).await;
         }
     }
 
-    fn revert(&self, id: StepId, why: String) {
-        self.book().outcome.reverting.push(id);
-        self.fail(id, format!("{why}\nnothing was confirmed: the host puts its former rules back by itself"));
+    /// What nothing confirmed is undone at once where the connection that is there still holds, and by the host itself else.
+    async fn revert(&self, transport: &impl Transport, host: &HostName, id: StepId, why: String) {
+        let recall = self.step(id).change.recall.as_ref().map(|r| Script::new().line("set -eu").then(r));
+        let told = match &recall {
+            Some(recall) => tokio::time::timeout(RECALL, transport.run(host, recall, &|_| {})).await.ok(),
+            None => None,
+        };
+        let (is_undone, what) = match told {
+            Some(Ok(reply)) if reply.status == 0 => (true, self.redact(String::from_utf8_lossy(&reply.stdout).trim())),
+            Some(Ok(reply)) => (false, self.redact(reply.stderr.trim())),
+            _ => (true, "the host puts back what was there before by itself".into()),
+        };
+        if is_undone {
+            self.book().outcome.reverting.push(id);
+        }
+        self.fail(id, format!("{why}\n{what}"));
     }
 
     fn done(&self, id: StepId) {

@@ -9,21 +9,18 @@ use super::{
     origin::{self as why, Origin, Source},
     packages,
     site::Site,
-    spec::Protocol,
+    spec::{self, Protocol},
 };
 use crate::{
     base::{
-        name::{HostName, PackageName},
+        name::{HostName, JumpHost, PackageName},
         template::TemplateError,
     },
-    resource::ruleset::Ruleset,
+    resource::{Key, ruleset::Ruleset},
 };
 use ipnet::IpNet;
 use serde::Serialize;
 use std::net::IpAddr;
-
-/// Seconds until a ruleset goes back unless a new login confirms it: a slow host's login takes a few.
-const CONFIRM_WITHIN: u32 = 45;
 
 /// The template of the ruleset.
 const TEMPLATE: &str = "firewall/firewall.nft.tera";
@@ -121,10 +118,17 @@ fn admins(site: &Site) -> Option<Vec<IpNet>> {
     }
     let hosts = &site.topology.hosts;
     let jumps = hosts.iter().filter_map(|h| h.ssh.jump.as_ref());
-    from.extend(
-        jumps.filter_map(|j| hosts.iter().find(|h| h.name.as_str() == j.as_str())).map(|h| IpNet::from(h.address)),
-    );
+    from.extend(jumps.filter_map(|jump| hosts.iter().find(|h| is_jump(jump, h))).map(|h| IpNet::from(h.address)));
     Some(from)
+}
+
+/// Whether a jump host is that host of the site, by its name or its address.
+fn is_jump(jump: &JumpHost, host: &spec::Host) -> bool {
+    let place = jump.as_str().rsplit('@').next().unwrap_or_default();
+    let bare = place.strip_prefix('[').and_then(|p| p.split_once(']')).map(|(address, _)| address);
+    let bare = bare.or_else(|| place.split_once(':').filter(|(_, port)| !port.contains(':')).map(|(name, _)| name));
+    let bare = bare.unwrap_or(place);
+    bare == host.name.as_str() || bare.parse().is_ok_and(|address: IpAddr| address == host.address)
 }
 
 /// The networks that an endpoint's peers are; `None` is everyone.
@@ -217,10 +221,15 @@ impl Component for Firewall {
     }
 
     fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError> {
+        let within = site.topology.firewall.confirm_within.duration().as_secs();
+        let confirm_within = u32::try_from(within).unwrap_or(u32::MAX);
+        // One host goes first: where nobody can log in any more, it is the only one that has to put its rules back.
+        let first = site.hosts().next();
         for host in site.hosts() {
             let text = self.rendered(site, host)?;
             let admin_from = admins(site).unwrap_or_default();
-            desired.want(host, Ruleset { text, admin_from, confirm_within: CONFIRM_WITHIN }, []);
+            let after = first.filter(|first| *first != host).map(|first| Key::new(first, Ruleset::key()));
+            desired.want(host, Ruleset { text, admin_from, template: TEMPLATE, confirm_within }, after);
         }
         Ok(())
     }
