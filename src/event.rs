@@ -24,6 +24,10 @@ pub enum Event {
     StepFailed { step: StepId, host: HostName, why: String },
     /// A step was not begun, because another one failed.
     StepSkipped { step: StepId, host: HostName, cause: StepId },
+    /// A step was taken back, since what it belongs to did not prove itself.
+    StepUndone { step: StepId, host: HostName, summary: String },
+    /// A host could not be brought back to what it was.
+    UndoFailed { host: HostName, why: String },
     /// Checks are about to be made.
     VerifyStarted { checks: usize },
     /// A check has ended.

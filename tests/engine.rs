@@ -3,6 +3,8 @@
 
 #[path = "engine/leases.rs"]
 mod leases_and_journals;
+#[path = "engine/undo.rs"]
+mod undo;
 
 use foobar::{
     base::{
@@ -11,7 +13,8 @@ use foobar::{
         secret::{Secret, Secrets},
     },
     engine::{
-        apply::{Outcome, Run, apply},
+        apply::apply,
+        course::{Outcome, Run},
         lease::Leases,
     },
     event::{Event, Events, Reporter},
@@ -164,6 +167,7 @@ fn plan(steps: &[(&str, &str, &[usize])]) -> Plan {
         hosts,
         steps: steps.iter().enumerate().map(step).collect(),
         left_out: vec![],
+        groups: vec![],
     }
 }
 
@@ -201,8 +205,14 @@ async fn carry_out(hosts: &Directories, plan: &Plan, leases: &Leases) -> (Outcom
     let mut secrets = Secrets::default();
     secrets.insert("pw", Secret::new("hunter2-hunter2"));
     let seen = observed(hosts, plan).await;
-    let run =
-        Run { leases, generation: journal::next(&seen), digest: "d1g".into(), sources: b"\0src".to_vec(), keep: 3 };
+    let run = Run {
+        leases,
+        generation: journal::next(&seen),
+        digest: "d1g".into(),
+        sources: b"\0src".to_vec(),
+        keep: 3,
+        undoes: true,
+    };
     let outcome = apply(hosts, plan, &secrets, run, &Events::new(heard.clone())).await;
     (outcome, heard)
 }

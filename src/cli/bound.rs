@@ -81,6 +81,7 @@ mod tests {
                 step(3, "db-01", Impact::WriteOutage, false),
             ],
             left_out: vec![],
+            groups: vec![],
         };
         assert_eq!(beyond(&plan, Impact::WriteOutage), None);
         let (what, _) = beyond(&plan, Impact::Reload).unwrap();

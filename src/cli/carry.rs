@@ -79,6 +79,8 @@ pub struct Order<'a> {
     pub json: bool,
     /// How much of each file is shown.
     pub diff: DiffStyle,
+    /// Whether what fails its proof goes back to what it was.
+    pub undoes: bool,
 }
 
 /// Shows the plan of an order, unless it is told as an event.
@@ -105,19 +107,25 @@ pub async fn run(
         history::note(screen, &look);
         history::settle(&look, &leases);
         decide(&look).await?;
-        carry_out(screen, work, &look, &leases, order.json).await
+        carry_out(screen, work, &look, &leases, order).await
     };
     lock::under(screen, work, &leases, body).await
 }
 
-async fn carry_out(screen: &Screen, work: &Work, look: &Look, leases: &Leases, json: bool) -> Result<Exit, Exit> {
+async fn carry_out(
+    screen: &Screen,
+    work: &Work,
+    look: &Look,
+    leases: &Leases,
+    order: &Order<'_>,
+) -> Result<Exit, Exit> {
     let plan = &look.plan;
     let started = Instant::now();
     screen.expect(plan);
     let ended = match plan.is_empty() {
-        true => engine::apply::Outcome::default(),
+        true => engine::course::Outcome::default(),
         false => {
-            let run = history::run(work, look, leases);
+            let run = history::run(work, look, leases, order.undoes);
             engine::apply::apply(&work.ssh, plan, &look.secrets, run, &screen.events()).await
         }
     };
@@ -125,7 +133,7 @@ async fn carry_out(screen: &Screen, work: &Work, look: &Look, leases: &Leases, j
     {
         let show = screen.show();
         let outcome = Outcome::new(plan, show.record(), started.elapsed());
-        if json {
+        if order.json {
             json::Lines::new(stdout(), "").end(&outcome);
         } else if !plan.is_empty() {
             let text = format!("\n{}", outcome.text(screen.out));
@@ -142,7 +150,7 @@ async fn carry_out(screen: &Screen, work: &Work, look: &Look, leases: &Leases, j
         Exit::Done
     } else if !ended.locked.is_empty() && ended.failed.is_empty() {
         Exit::Locked
-    } else if !ended.failed.is_empty() && ended.failed.iter().all(|(step, _)| ended.reverting.contains(step)) {
+    } else if ended.is_rolled_back {
         Exit::RolledBack
     } else if ended.failed.is_empty() {
         ended.errors.first().map_or(Exit::Failed, |e| e.kind.into())

@@ -30,6 +30,7 @@ pub async fn run(screen: &Screen, args: &DestroyArgs) -> Result<Exit, Exit> {
         wait: args.wait.lock_timeout,
         json: args.json.json,
         diff: args.diff.style(),
+        undoes: false,
     };
     carry::run(screen, &work, &order, async |look| {
         if look.plan.is_empty() && !order.json {

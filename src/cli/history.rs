@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     base::name::HostName,
-    engine::{apply::Run, lease::Leases},
+    engine::{course::Run, lease::Leases},
     event::Event,
     plan::{
         history::{self as past, Generation},
@@ -21,7 +21,7 @@ use crate::{
 use futures_util::future::join_all;
 
 /// How an apply is kept on its hosts.
-pub fn run<'a>(work: &Work, look: &Look, leases: &'a Leases) -> Run<'a> {
+pub fn run<'a>(work: &Work, look: &Look, leases: &'a Leases, undoes: bool) -> Run<'a> {
     Run {
         leases,
         generation: look.generation,
@@ -29,6 +29,7 @@ pub fn run<'a>(work: &Work, look: &Look, leases: &'a Leases) -> Run<'a> {
         // Without the release's archive: its hosts have it unpacked.
         sources: work.saved.to_text().into_bytes(),
         keep: work.site.topology.keep.generations,
+        undoes,
     }
 }
 

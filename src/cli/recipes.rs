@@ -81,6 +81,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
         wait: args.wait.lock_timeout,
         json: args.json.json,
         diff: args.diff.style(),
+        undoes: !args.undo.no_rollback,
     };
     carry::run(screen, &work, &order, async |look| {
         carry::show(screen, &order, &look.plan);

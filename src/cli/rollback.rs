@@ -36,6 +36,7 @@ pub async fn rollback(screen: &Screen, args: &RollbackArgs) -> Result<Exit, Exit
         wait: args.wait.lock_timeout,
         json: args.json.json,
         diff: args.diff.style(),
+        undoes: !args.undo.no_rollback,
     };
     let ended = carry::run(screen, &work, &order, async |look| {
         carry::show(screen, &order, &look.plan);

@@ -99,6 +99,7 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs, file: &Path) -> Result<Exi
         wait: args.wait.lock_timeout,
         json: args.json.json,
         diff: args.diff.style(),
+        undoes: !args.undo.no_rollback,
     };
     carry::run(screen, &work, &order, async |look| {
         let mut moved = sealed.moved(&look.traits);

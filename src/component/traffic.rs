@@ -43,4 +43,7 @@ pub trait Pool: fmt::Debug + Send + Sync {
 
     /// What runs there to put it back once it is fit for it: the same that mends a member that was left out.
     fn put_back(&self, member: &HostName) -> (ResourceId, Change);
+
+    /// What runs there to prove a member that was changed without being taken out: it answers, and gets requests.
+    fn check(&self, member: &HostName) -> (ResourceId, Change);
 }

@@ -4,6 +4,7 @@
 use super::{
     Plan, Step, StepId,
     desired::FINGERPRINT_KEY,
+    group,
     remove::{self, Removal, Scope},
     rollout::{self, Ground},
 };
@@ -95,8 +96,10 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     let (steps, more) =
         remove::insert(&Scope { site: basis.site.as_str(), hosts, desired, seen, limit, removal }, steps)?;
     left_out.extend(more);
-    let plan = Plan { site: basis.site.clone(), hosts: hosts.to_vec(), steps, left_out };
-    rollout::rolled(plan, &Ground { desired, seen, limit })
+    let plan = Plan { site: basis.site.clone(), hosts: hosts.to_vec(), steps, left_out, groups: Vec::new() };
+    let mut plan = rollout::rolled(plan, &Ground { desired, seen, limit })?;
+    plan.groups = group::groups(&plan.steps, &desired.pools);
+    Ok(plan)
 }
 
 /// The steps that stand before `key`, looked for through what has no step of its own: if A comes after B and B after C,

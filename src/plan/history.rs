@@ -35,6 +35,8 @@ pub enum StepEnd {
     Done,
     /// It failed.
     Failed,
+    /// It was taken back after a failure.
+    Undone,
 }
 
 /// A step as the journal has it.
@@ -175,10 +177,14 @@ fn change(to: &mut Generation, line: &str) {
                 between: (time(up), None),
             });
         }
-        ["done" | "failed", id, up] => {
+        ["done" | "failed" | "undone", id, up] => {
             let known = to.changes.iter_mut().rev().find(|c| c.id.to_string() == id);
             if let Some(known) = known {
-                known.outcome = if fields[0] == "done" { StepEnd::Done } else { StepEnd::Failed };
+                known.outcome = match fields[0] {
+                    "done" => StepEnd::Done,
+                    "failed" => StepEnd::Failed,
+                    _ => StepEnd::Undone,
+                };
                 known.between.1 = Some(time(up));
             }
         }

@@ -4,6 +4,7 @@
 pub mod desired;
 pub mod diff;
 pub mod explain;
+pub mod group;
 pub mod history;
 pub mod journal;
 pub mod lease;
@@ -50,6 +51,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Changes left out because `--limit` names other hosts, a line each.
     pub left_out: Vec<String>,
+    /// What goes back together where its proof fails.
+    #[serde(skip)]
+    pub groups: Vec<group::Group>,
 }
 
 impl Plan {

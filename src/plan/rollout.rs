@@ -5,7 +5,7 @@
 //! Balancers that `--limit` leaves out take hosts out all the same: no file there is changed, what is set at run time is
 //! set back by the same plan, and without it requests would be lost.
 
-use super::{Plan, Step, StepId};
+use super::{Plan, Step, StepId, group};
 use crate::{
     base::name::HostName,
     component::{
@@ -35,11 +35,17 @@ struct Member<'a> {
     mended: Vec<StepId>,
     /// Its steps that are not felt while it is out.
     covered: Vec<StepId>,
+    /// What is put in place for those alone: it waits for their turn, so that a fault in it meets one batch.
+    own: Vec<StepId>,
     /// Whether one of them would be felt.
     is_felt: bool,
 }
 
 impl Member<'_> {
+    fn is_changed(&self) -> bool {
+        !self.covered.is_empty()
+    }
+
     fn serves(&self) -> bool {
         self.at.iter().all(|(_, standing)| *standing == Standing::Serving)
     }
@@ -58,7 +64,8 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
     let of = members.len();
     // Those that do not serve come first: there is nothing to lose, and the others have somebody to serve for them then.
     let (serving, out): (Vec<&Member<'_>>, Vec<&Member<'_>>) = members.iter().partition(|m| m.serves());
-    let rolling: Vec<&Member<'_>> = serving.iter().copied().filter(|m| m.is_felt).collect();
+    let rolling: Vec<&Member<'_>> = serving.iter().copied().filter(|m| m.is_changed()).collect();
+    let felt: Vec<&Member<'_>> = rolling.iter().copied().filter(|m| m.is_felt).collect();
     let mending: Vec<&Member<'_>> =
         out.iter().copied().filter(|m| !(m.mended.is_empty() && m.covered.is_empty())).collect();
     let is_partly_out = |m: &&Member<'_>| m.is_felt && m.at.iter().any(|(_, s)| *s == Standing::Serving);
@@ -71,10 +78,10 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
     }
     let will_serve = serving.len() + mending.iter().filter(|m| m.will_serve()).count();
     let floor = (of * usize::from(ground.desired.rollout.keep_serving)).div_ceil(100);
-    let batch = match room(will_serve, floor, of, &rolling, &out) {
+    let (batch, drains) = match room(will_serve, floor, of, &felt, &out) {
         Room::Refused(refusal) => return Err(vec![refusal]),
         Room::Nobody => {
-            for member in &rolling {
+            for member in &felt {
                 for id in &member.covered {
                     let change = &mut plan.steps[*id].change;
                     if change.impact >= Impact::Restart {
@@ -82,9 +89,9 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
                     }
                 }
             }
-            return Ok(plan);
+            (1, false)
         }
-        Room::For(most) => ground.desired.rollout.batch.of(of).min(most),
+        Room::For(most) => (ground.desired.rollout.batch.of(of).min(most), true),
     };
     let mut graph = Graph::new(plan.steps, &members);
     let mut before = BTreeSet::new();
@@ -92,10 +99,12 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
     // Who still serves at one of several balancers is taken out there, one at a time.
     let (partly, wholly): (Vec<&Member<'_>>, Vec<&Member<'_>>) = mending.iter().copied().partition(is_partly_out);
     for some in std::iter::once(&wholly[..]).filter(|w| !w.is_empty()).chain(partly.chunks(1)) {
-        before = graph.bracket(some, leaves, &before, ground);
+        before = graph.bracket(some, leaves, &before, ground, true);
     }
     for some in rolling.chunks(batch) {
-        before = graph.bracket(some, Capacity { serving: will_serve - some.len(), of }, &before, ground);
+        let away = some.iter().filter(|m| m.is_felt).count();
+        let leaves = Capacity { serving: will_serve.saturating_sub(away), of };
+        before = graph.bracket(some, leaves, &before, ground, drains);
     }
     graph.balancers_last(ground);
     plan.steps = graph.ordered().ok_or_else(|| {
@@ -118,9 +127,14 @@ fn members<'a>(plan: &Plan, ground: Ground<'a>) -> Vec<Member<'a>> {
             let at = (pool.as_ref(), standing);
             match members.iter_mut().find(|m| m.host == host) {
                 Some(member) => member.at.push(at),
-                None => {
-                    members.push(Member { host, at: vec![at], covered: Vec::new(), mended: Vec::new(), is_felt: false })
-                }
+                None => members.push(Member {
+                    host,
+                    at: vec![at],
+                    covered: vec![],
+                    own: vec![],
+                    mended: vec![],
+                    is_felt: false,
+                }),
             }
         }
     }
@@ -131,6 +145,7 @@ fn members<'a>(plan: &Plan, ground: Ground<'a>) -> Vec<Member<'a>> {
             step.host == *member.host && step.change.action != Action::Delete && is_covered
         };
         member.covered = plan.steps.iter().filter(covers).map(|s| s.id).collect();
+        member.own = group::own(&plan.steps, &member.covered.iter().copied().collect());
         member.is_felt = member.covered.iter().any(|id| plan.steps[*id].change.impact >= Impact::Restart);
         let mends = |(pool, _): &(&dyn Pool, Standing)| {
             let id = pool.put_back(member.host).0;
@@ -149,8 +164,8 @@ enum Room {
     Refused(Refusal),
 }
 
-fn room(will_serve: usize, floor: usize, of: usize, rolling: &[&Member<'_>], out: &[&Member<'_>]) -> Room {
-    let Some(first) = rolling.first() else { return Room::For(1) };
+fn room(will_serve: usize, floor: usize, of: usize, felt: &[&Member<'_>], out: &[&Member<'_>]) -> Room {
+    let Some(first) = felt.first() else { return Room::For(usize::MAX) };
     if of == 1 || (will_serve == 1 && floor == 0) {
         return Room::Nobody;
     }
@@ -215,13 +230,15 @@ impl Graph {
         id
     }
 
-    /// Takes these out together after `before`, and puts them back; answers what puts them back.
+    /// Takes these out together after `before`, and puts them back; answers what puts them back. One that is not taken out,
+    /// as nobody would feel the change or nobody else serves, is proved where it is.
     fn bracket(
         &mut self,
         members: &[&Member<'_>],
         leaves: Capacity,
         before: &BTreeSet<usize>,
         ground: &Ground<'_>,
+        drains_them: bool,
     ) -> BTreeSet<usize> {
         let mut put_back = BTreeSet::new();
         let all: BTreeSet<StepId> = members.iter().flat_map(|m| m.covered.iter().copied()).collect();
@@ -229,11 +246,16 @@ impl Graph {
         let outside: BTreeSet<usize> = all.iter().flat_map(|id| self.nodes[*id].after.iter().copied()).collect();
         let outside: BTreeSet<usize> = outside.difference(&all).copied().chain(before.iter().copied()).collect();
         for member in members {
+            let goes = drains_them && member.is_felt;
+            let is_out = goes || member.at.iter().all(|(_, s)| *s != Standing::Serving);
+            for id in &member.own {
+                self.nodes[*id].after.extend(before);
+            }
             let first = member.covered.first().copied();
             let last = member.covered.last().copied();
             let mut drains = BTreeSet::new();
             for (pool, standing) in &member.at {
-                if *standing == Standing::Serving && member.is_felt {
+                if *standing == Standing::Serving && goes {
                     let (id, change) = pool.drain(member.host);
                     let mut change = note(change, *pool, ground);
                     change.leaves = Some(leaves);
@@ -244,10 +266,11 @@ impl Graph {
             }
             for id in &member.covered {
                 self.nodes[*id].after.extend(&drains);
-                self.nodes[*id].step.change.is_drained = true;
+                self.nodes[*id].step.change.is_drained = is_out;
             }
             for (pool, standing) in &member.at {
-                let (id, change) = pool.put_back(member.host);
+                let stays = *standing == Standing::Serving && !goes;
+                let (id, change) = if stays { pool.check(member.host) } else { pool.put_back(member.host) };
                 let known = self.nodes.iter().position(|n| n.step.host == *pool.balancer() && n.step.resource == id);
                 if known.is_none() && *standing == Standing::Held {
                     // Somebody took it out where this plan has no business.
@@ -273,8 +296,11 @@ impl Graph {
         let pools = &ground.desired.pools;
         let is_of =
             |n: &Node, id: &ResourceId, pool: &dyn Pool| n.step.host == *pool.balancer() && n.step.resource == *id;
-        let ids: Vec<(&dyn Pool, ResourceId)> =
-            pools.iter().flat_map(|p| p.members().iter().map(|m| (p.as_ref(), p.put_back(m).0))).collect();
+        let ids: Vec<(&dyn Pool, ResourceId)> = pools
+            .iter()
+            .flat_map(|p| p.members().iter().map(|m| (p.as_ref(), m)))
+            .flat_map(|(p, m)| [(p, p.put_back(m).0), (p, p.check(m).0)])
+            .collect();
         let back: BTreeSet<usize> = (0..self.nodes.len())
             .filter(|at| ids.iter().any(|(pool, id)| is_of(&self.nodes[*at], id, *pool)))
             .collect();
@@ -321,8 +347,8 @@ impl Graph {
 
 /// Says so where the balancer is one that this plan writes nothing to.
 fn note(change: Change, pool: &dyn Pool, ground: &Ground<'_>) -> Change {
-    debug_assert!(change.action == Action::Update, "a balancer is changed at run time alone");
-    if ground.limit.contains(pool.balancer()) {
+    debug_assert!(matches!(change.action, Action::Update | Action::Check), "a balancer is changed at run time alone");
+    if ground.limit.contains(pool.balancer()) || change.action == Action::Check {
         return change;
     }
     change.detail("outside of --limit: set at run time alone, and set back by this plan")

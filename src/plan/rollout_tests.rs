@@ -2,6 +2,7 @@
 //! said by the test.
 
 use super::*;
+use crate::resource::undo::Turn;
 use crate::{
     base::{name::DomainName, script::Script},
     component::{
@@ -16,7 +17,7 @@ use crate::{
 };
 use Standing::{Down, Held, Serving, Unknown};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Made {
     balancer: HostName,
     members: Vec<HostName>,
@@ -50,6 +51,10 @@ impl Pool for Made {
     fn put_back(&self, member: &HostName) -> (ResourceId, Change) {
         let change = Change::new(Action::Update, format!("put {member} back"), Script::raw("ready"));
         (ResourceId::new("traffic", member.as_str()), change)
+    }
+    fn check(&self, member: &HostName) -> (ResourceId, Change) {
+        let change = Change::new(Action::Check, format!("check {member}"), Script::raw("check"));
+        (ResourceId::new("check", member.as_str()), change)
     }
 }
 
@@ -111,7 +116,7 @@ impl Case {
             desired.pools.push(Box::new(pool));
         }
         let ground = Ground { desired: &desired, seen: &BTreeMap::new(), limit: &limit };
-        let plan = Plan { site, hosts, steps: self.steps, left_out: vec![] };
+        let plan = Plan { site, hosts, steps: self.steps, left_out: vec![], groups: vec![] };
         let plan = rolled(plan, &ground)?;
         for (at, step) in plan.steps.iter().enumerate() {
             assert_eq!(step.id, at);
@@ -229,12 +234,12 @@ fn who_was_left_out_is_changed_and_put_back_first() {
 }
 
 #[test]
-fn where_nobody_is_taken_out_the_plan_stays_as_it_is() {
+fn where_nobody_is_taken_out_who_serves_is_proved_where_it_is() {
     let order = |case: Case| case.order();
     let first = order(Case::new(&[Unknown, Unknown]).restart("web-01").restart("web-02"));
     assert!(!first.contains("drain") && !first.contains("(out)") && first.contains("3 web-02: restart app < [1, 2]"));
     let reload = Case::new(&[Serving, Serving]).step("web-01", ("service", "web"), "reload", Impact::Reload, &[]);
-    assert_eq!(reload.order(), " 0 web-01: reload < []\n");
+    assert_eq!(reload.order(), " 0 web-01: reload < []\n 1 lb-01: check web-01 < [0]\n");
     // Nobody is sent to one that is out: there is nothing to feel.
     let held = Case::new(&[Serving, Held]).restart("web-02");
     let held = held.step("lb-01", ("traffic", "web-02"), "put web-02 back", Impact::None, &[1]).plan().unwrap();
@@ -247,7 +252,10 @@ fn where_nobody_is_taken_out_the_plan_stays_as_it_is() {
 #[test]
 fn a_host_alone_is_not_taken_out_and_the_plan_says_so() {
     let alone = Case::new(&[Serving]).restart("web-01");
-    assert_eq!(alone.order(), " 0 web-01: write environment < []\n 1 web-01: restart app [0 of 1] < [0]\n");
+    assert_eq!(
+        alone.order(),
+        " 0 web-01: write environment < []\n 1 web-01: restart app [0 of 1] < [0]\n 2 lb-01: check web-01 < [1]\n"
+    );
     // The only one that serves, where the user said that none has to.
     let last = Case::new(&[Serving, Down]).restart("web-01").batch(Share::Hosts(1), 0).plan().unwrap();
     assert_eq!((last.impact(), last.capacity()), (Impact::Restart, Some(Capacity { serving: 0, of: 2 })));
@@ -304,4 +312,50 @@ fn what_leaves_the_topology_goes_after_the_balancer_has_forgotten_it() {
     case.steps[5].change.action = Action::Delete;
     let order = case.order();
     assert!(order.ends_with(" 9 web-01: stop web < [8]\n"), "{order}");
+}
+
+/// Files of each host and their reload, which nobody feels.
+fn reloads(hosts: &[&str]) -> Case {
+    hosts.iter().fold(Case::new(&[Serving, Serving, Serving]), |case, on| {
+        let files = case.steps.len();
+        let mut case = case.step(on, ("files", "web"), "write configuration", Impact::None, &[]);
+        let undo = |turn| Some(crate::resource::undo::Undo::new(turn, "undo", Script::new()));
+        case.steps[files].change.undo = undo(Turn::Replace);
+        let mut case = case.step(on, ("service", "web"), "reload web", Impact::Reload, &[files]);
+        case.steps[files + 1].change.undo = undo(Turn::Resume);
+        case
+    })
+}
+
+#[test]
+fn what_nobody_feels_goes_in_batches_too_each_proved_before_the_next_has_its_files() {
+    insta::assert_snapshot!(reloads(&["web-01", "web-02", "web-03"]).order());
+    insta::assert_snapshot!(reloads(&["web-01", "web-02", "web-03"]).batch(Share::Hosts(2), 0).order());
+}
+
+#[test]
+fn what_goes_back_together_is_what_one_proof_is_about() {
+    let mut case = Case::new(&[Serving, Serving]).restart("web-01").restart("web-02");
+    let undo = |turn| Some(crate::resource::undo::Undo::new(turn, "undo", Script::new()));
+    for (at, turn) in [Turn::Replace, Turn::Resume, Turn::Replace, Turn::Resume].into_iter().enumerate() {
+        case.steps[at].change.undo = undo(turn);
+    }
+    // A database on the first of them, whose configuration another service reads as well.
+    case = case.step("web-01", ("files", "db"), "write db.cnf", Impact::None, &[]);
+    case = case.step("web-01", ("service", "db"), "restart db", Impact::WriteOutage, &[4]);
+    case.steps[4].change.undo = undo(Turn::Replace);
+    case.steps[5].change.undo = undo(Turn::Resume);
+    case.steps[1].after.push(5);
+    let pools: Vec<Box<dyn Pool>> = case.pools.iter().map(|p| Box::new(p.clone()) as Box<dyn Pool>).collect();
+    let plan = case.plan().unwrap();
+    let groups = group::groups(&plan.steps, &pools);
+    let name = |id: &StepId| format!("{} {}", plan.steps[*id].host, plan.steps[*id].change.summary);
+    let names = |ids: &[StepId]| ids.iter().map(name).collect::<Vec<_>>().join(", ");
+    let all: String =
+        groups.iter().map(|g| format!("{} | {} | {}\n", names(&g.drains), names(&g.steps), names(&g.gates))).collect();
+    insta::assert_snapshot!(all);
+    // What is behind the restart of the database is the database's.
+    let back = groups[0].way_back(&plan, |_| true);
+    assert_eq!(names(&back), "web-01 write environment, web-01 restart app");
+    assert_eq!(groups[0].way_back(&plan, |id| plan.steps[id].resource.kind == "files").len(), 1);
 }

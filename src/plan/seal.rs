@@ -229,6 +229,7 @@ mod tests {
             hosts: vec![host("lb-01"), host("web-01")],
             steps,
             left_out: vec![],
+            groups: vec![],
         }
     }
 

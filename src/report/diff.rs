@@ -30,6 +30,7 @@ pub fn sign(action: Action) -> (Tone, &'static str) {
         Action::Update => (Tone::Change, "~"),
         Action::Delete => (Tone::Remove, "-"),
         Action::Replace => (Tone::Replace, "-/+"),
+        Action::Check => (Tone::Dim, "?"),
     }
 }
 

@@ -96,6 +96,7 @@ fn changes(host: &HostName, generation: &Generation, palette: Palette) -> String
         };
         let end = match past.outcome {
             StepEnd::Done => String::new(),
+            StepEnd::Undone => format!("  {}", palette.paint(Tone::Change, "taken back")),
             StepEnd::Failed => format!("  {}", palette.paint(Tone::Fail, "failed")),
             StepEnd::Begun => format!("  {}", palette.paint(Tone::Error, "not known to have ended")),
         };

@@ -215,6 +215,10 @@ fn event_value(happened: &Event) -> Value {
         Event::StepSkipped { step, host, cause } => {
             ("step-skipped", json!({ "step": step, "host": host, "cause": cause }))
         }
+        Event::StepUndone { step, host, summary } => {
+            ("step-undone", json!({ "step": step, "host": host, "summary": summary }))
+        }
+        Event::UndoFailed { host, why } => ("undo-failed", json!({ "host": host, "why": why })),
         Event::VerifyStarted { checks } => ("verify-started", json!({ "checks": checks })),
         Event::Checked { component, title, host, verdict } => {
             let (outcome, text) = match verdict {

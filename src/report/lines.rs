@@ -84,6 +84,19 @@ impl<W: Write + Send> Reporter for Lines<W> {
                 let end = format!("{}: {why}", self.palette.paint(Tone::Fail, "FAILED"));
                 self.ended(*step, host, &end, true);
             }
+            Event::StepUndone { host, summary, .. } => {
+                let host = self.palette.paint(Tone::Place, host.as_str());
+                self.say(&format!(
+                    "{host}: {} … {}",
+                    harmless(summary),
+                    self.palette.paint(Tone::Change, "taken back")
+                ));
+            }
+            Event::UndoFailed { host, why } => {
+                let why = harmless_lines(why).next().unwrap_or_default().into_owned();
+                let host = self.palette.paint(Tone::Place, host.as_str());
+                self.say(&format!("{host}: {}: {why}", self.palette.paint(Tone::Fail, "could not be taken back")));
+            }
             Event::VerifyStarted { checks } if loud => self.say(&format!("making {}", count(*checks, "check"))),
             Event::Checked { component, title, host, verdict } if verbose => {
                 let word = match verdict {

@@ -114,6 +114,17 @@ impl Reporter for Live {
                 let why = self.palette.paint(Tone::Fail, &why);
                 self.ended(*step, host, (Tone::Fail, "✗"), &why);
             }
+            Event::StepUndone { host, summary, .. } => {
+                let mark = self.palette.paint(Tone::Change, "↩");
+                let host = self.palette.paint(Tone::Place, host.as_str());
+                self.say(&format!("  {mark} {host}  {}", harmless(summary)));
+            }
+            Event::UndoFailed { host, why } => {
+                let why = cut(&harmless_lines(why).next().unwrap_or_default(), 200);
+                let (mark, host) =
+                    (self.palette.paint(Tone::Fail, "✗"), self.palette.paint(Tone::Place, host.as_str()));
+                self.say(&format!("  {mark} {host}  could not be taken back: {why}"));
+            }
             Event::Note { host, text } => {
                 let at = host.as_ref().map(|h| format!("{}  ", self.palette.paint(Tone::Place, h.as_str())));
                 for line in harmless_lines(text) {

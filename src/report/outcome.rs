@@ -29,6 +29,8 @@ pub struct ApplyTally {
     pub cut_off: usize,
     /// Steps that were not begun because the run ended before.
     pub not_begun: usize,
+    /// Steps that succeeded and were taken back after a failure.
+    pub undone: usize,
 }
 
 impl ApplyTally {
@@ -38,13 +40,14 @@ impl ApplyTally {
             Some(Fate::Failed(_)) => self.failed += 1,
             Some(Fate::Skipped(_)) => self.skipped += 1,
             Some(Fate::Begun) => self.cut_off += 1,
+            Some(Fate::Undone) => self.undone += 1,
             None => self.not_begun += 1,
         }
     }
 
     /// Whether every step was done.
     pub fn is_done(&self) -> bool {
-        self.failed + self.skipped + self.cut_off + self.not_begun == 0
+        self.failed + self.skipped + self.cut_off + self.not_begun + self.undone == 0
     }
 
     /// `3 done, 1 failed, 2 skipped`, without what is none.
@@ -52,6 +55,7 @@ impl ApplyTally {
         let parts = [
             (self.done, "done", Tone::Pass),
             (self.failed, "failed", Tone::Fail),
+            (self.undone, "taken back", Tone::Change),
             (self.cut_off, "cut off", Tone::Error),
             (self.skipped, "skipped", Tone::Change),
             (self.not_begun, "not begun", Tone::Dim),
@@ -104,6 +108,7 @@ impl<'a> Outcome<'a> {
             out += &format!("{} {}\n", palette.paint(Tone::Error, "!"), self.named(step.id, palette));
             out += "    cut off while it ran; how far it came is seen when it is planned again\n\n";
         }
+        out += &self.undone(palette);
         out += &self.skipped(palette);
         out += &self.hosts(palette);
         let word = if tally.failed > 0 { "Failed:" } else { "Interrupted:" };
@@ -112,9 +117,49 @@ impl<'a> Outcome<'a> {
         out + self.next(&tally)
     }
 
+    /// Which hosts went back to what they were, and how; and which could not.
+    fn undone(&self, palette: Palette) -> String {
+        let mut out = String::new();
+        let stuck = |host: &HostName| self.record.stuck().iter().any(|(h, _)| h == host);
+        let mut hosts: Vec<&HostName> = Vec::new();
+        for (host, ..) in self.record.undone() {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        for host in &hosts {
+            let name = palette.paint(Tone::Place, host.as_str());
+            let word = if stuck(host) { "a part of it was taken back" } else { "is what it was before" };
+            out += &format!("{} {name} {word}:\n", palette.paint(Tone::Change, "↩"));
+            for (_, _, how) in self.record.undone().iter().filter(|(h, ..)| h == *host) {
+                out += &format!("    {}\n", harmless(how));
+            }
+            out.push('\n');
+        }
+        for (host, why) in self.record.stuck() {
+            let mark = palette.paint(Tone::Fail, "✗");
+            out += &format!("{mark} {} could not be taken back\n", palette.paint(Tone::Place, host.as_str()));
+            harmless_lines(why).for_each(|line| out += &format!("    {line}\n"));
+            out.push('\n');
+        }
+        for step in self.record.recovered() {
+            out +=
+                &format!("{} {}: it serves as before\n\n", palette.paint(Tone::Pass, "✓"), self.named(*step, palette));
+        }
+        out
+    }
+
     /// What is left as it is, and what to do.
     fn next(&self, tally: &ApplyTally) -> &'static str {
+        let went_back = !self.record.undone().is_empty() && self.record.stuck().is_empty();
         match (tally.done, tally.failed) {
+            (0, 1..) if went_back => {
+                "Nothing is changed: what failed was taken back. Mend what the failure says and run apply again.\n"
+            }
+            (_, 1..) if went_back => {
+                "What failed was taken back, and what is done elsewhere stays done. Mend what the failure says and run apply \
+                 again: it plans what is left.\n"
+            }
             (0, 0) => "Nothing was changed. Run apply again when you are ready.\n",
             (_, 0) => "What is done stays done. Run apply again: it plans what is left.\n",
             (0, _) => {

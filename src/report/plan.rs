@@ -35,7 +35,7 @@ pub struct Tally {
     pub remove: usize,
     /// Steps that remove something and make it anew.
     pub replace: usize,
-    /// Hosts that have a step.
+    /// Hosts that are changed.
     pub hosts: usize,
     /// The most that users may feel.
     pub impact: Impact,
@@ -47,13 +47,14 @@ pub struct Tally {
 impl Tally {
     /// Counts.
     pub fn of(plan: &Plan) -> Self {
+        let changes = plan.steps.iter().filter(|s| s.change.action != Action::Check);
         let of = |action| plan.steps.iter().filter(|s| s.change.action == action).count();
         Self {
             add: of(Action::Create),
             change: of(Action::Update),
             remove: of(Action::Delete),
             replace: of(Action::Replace),
-            hosts: plan.steps.iter().map(|s| &s.host).collect::<BTreeSet<_>>().len(),
+            hosts: changes.map(|s| &s.host).collect::<BTreeSet<_>>().len(),
             impact: plan.impact(),
             capacity: plan.capacity(),
         }

@@ -21,6 +21,8 @@ pub enum Fate {
     Failed(String),
     /// It was not begun, because of this step.
     Skipped(StepId),
+    /// It succeeded, and was taken back after a failure.
+    Undone,
 }
 
 /// A check that was made, or tried.
@@ -46,6 +48,9 @@ pub struct Record {
     fates: BTreeMap<StepId, Fate>,
     output: BTreeMap<StepId, VecDeque<String>>,
     checks: Vec<Checked>,
+    undone: Vec<(HostName, StepId, String)>,
+    recovered: Vec<StepId>,
+    stuck: Vec<(HostName, String)>,
 }
 
 impl Record {
@@ -64,6 +69,21 @@ impl Record {
         self.output.get(&step).into_iter().flatten().map(String::as_str)
     }
 
+    /// What was taken back after a failure, in its order: where, which step, and how.
+    pub fn undone(&self) -> &[(HostName, StepId, String)] {
+        &self.undone
+    }
+
+    /// Failed steps that succeeded on what had been taken back.
+    pub fn recovered(&self) -> &[StepId] {
+        &self.recovered
+    }
+
+    /// Hosts that could not be brought back to what they were, each with why.
+    pub fn stuck(&self) -> &[(HostName, String)] {
+        &self.stuck
+    }
+
     /// The checks, in the order they ended.
     pub fn checks(&self) -> &[Checked] {
         &self.checks
@@ -73,8 +93,11 @@ impl Record {
 impl Reporter for Record {
     fn event(&mut self, event: &Event) {
         match event {
+            // One that is made again after its failure has failed all the same.
             Event::StepStarted { step, .. } => {
-                self.fates.insert(*step, Fate::Begun);
+                if !matches!(self.fates.get(step), Some(Fate::Failed(_))) {
+                    self.fates.insert(*step, Fate::Begun);
+                }
             }
             Event::StepOutput { step, line, .. } => {
                 let lines = self.output.entry(*step).or_default();
@@ -82,6 +105,9 @@ impl Reporter for Record {
                     lines.pop_front();
                 }
                 lines.push_back(line.clone());
+            }
+            Event::StepDone { step, .. } if matches!(self.fates.get(step), Some(Fate::Failed(_))) => {
+                self.recovered.push(*step);
             }
             Event::StepDone { step, .. } => {
                 self.fates.insert(*step, Fate::Done);
@@ -94,6 +120,13 @@ impl Reporter for Record {
             Event::StepSkipped { step, cause, .. } => {
                 self.fates.insert(*step, Fate::Skipped(*cause));
             }
+            Event::StepUndone { step, host, summary } => {
+                if self.fates.get(step) == Some(&Fate::Done) {
+                    self.fates.insert(*step, Fate::Undone);
+                }
+                self.undone.push((host.clone(), *step, summary.clone()));
+            }
+            Event::UndoFailed { host, why } => self.stuck.push((host.clone(), why.clone())),
             Event::Checked { component, title, host, verdict } => self.checks.push(Checked {
                 component,
                 title: title.clone(),

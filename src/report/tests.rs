@@ -42,7 +42,7 @@ impl Draft {
     pub(super) fn new(hosts: &[&str]) -> Self {
         let hosts = hosts.iter().map(|h| host(h)).collect();
         let site = "www.foobar.com".parse().unwrap();
-        Self(Plan { site, hosts, steps: Vec::new(), left_out: Vec::new() })
+        Self(Plan { site, hosts, steps: Vec::new(), left_out: Vec::new(), groups: Vec::new() })
     }
 
     pub(super) fn step(mut self, hosts: &[&str], id: (&'static str, &str), change: Change) -> Self {

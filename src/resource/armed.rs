@@ -94,7 +94,8 @@ impl Armed<'_> {
             // Where putting back fails it is tried again for as long as it takes: nobody may be able to log in and help.
             .line(format!(
                 "systemd-run -q --collect --on-active={within} --timer-property=AccuracySec=100ms --unit={unit} \
-                 -p Restart=on-failure -p RestartSec=5 flock {dir}.lock sh -c {}",
+                 --description={} -p Restart=on-failure -p RestartSec=5 flock {dir}.lock sh -c {}",
+                quote(&format!("Put {} back unless the new ones are confirmed", self.former)),
                 quote(&format!("[ ! -d {dir} ] || exec sh {dir}/back"))
             ))
             .line(format!("mv -T {dir}.new {dir}"))
@@ -122,7 +123,7 @@ impl Armed<'_> {
             .line(self.note("kept"))
             .line(self.over())
             .line(format!("systemctl stop {unit}.timer 2>/dev/null || :"))
-            .line("exec 8>&-; exit 0")
+            .line("exec 8>&-")
             .line("}")
     }
 
@@ -144,7 +145,7 @@ impl Armed<'_> {
                 quote(kept)
             ))
             .line(format!("systemctl stop {unit}.timer 2>/dev/null || :"))
-            .line(format!("echo {}; exit 0", quote(&format!("{} were put back", self.former))))
+            .line(format!("echo {}", quote(&format!("{} were put back", self.former))))
             .line("}")
     }
 

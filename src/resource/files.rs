@@ -5,6 +5,7 @@ use super::{
     Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
     owned::{KEEP, Kind, Owned},
     packages::Packages,
+    undo,
 };
 use crate::base::{
     digest::sha256,
@@ -90,6 +91,20 @@ impl File {
     /// A path where nothing shall be.
     pub fn absent(path: impl Into<String>) -> Self {
         Self { path: path.into(), owner: "root".into(), group: "root".into(), mode: 0, body: Body::Absent }
+    }
+
+    /// As it was seen.
+    fn before<'a>(&'a self, seen: &Seen<'a>) -> undo::Path<'a> {
+        let lines = seen.here.all(&FILES, &self.path);
+        let field = |kind: &str| lines.iter().find(|l| l.first().is_some_and(|k| k == kind)).map(|l| &l[1..]);
+        let stat = |s: &'a [String]| (s.len() >= 4).then(|| [s[1].as_str(), &s[2], &s[3]]);
+        let written = |w: &'a [String]| (w.len() == 4).then(|| [w[0].as_str(), &w[1], &w[2], &w[3]]);
+        undo::Path {
+            path: &self.path,
+            is_directory: matches!(self.body, Body::Directory),
+            stat: field("stat").and_then(stat),
+            written: field("written").and_then(written),
+        }
     }
 
     /// With these permission bits.
@@ -395,6 +410,7 @@ impl Resource for Files {
                 _ => {}
             }
         }
+        change.undo = Some(undo::files(&self.name, differences.iter().map(|d| d.file.before(seen))));
         change.diffs = differences.into_iter().map(|d| d.diff).collect();
         Ok(Some(change))
     }

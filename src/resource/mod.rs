@@ -35,6 +35,7 @@ pub mod stored;
 pub mod system;
 #[cfg(test)]
 mod tests;
+pub mod undo;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
 use drift::Drift;
@@ -266,6 +267,8 @@ pub enum Action {
     Delete,
     /// `-/+`: it goes and comes anew.
     Replace,
+    /// `?`: it is only asked, since something else has changed.
+    Check,
 }
 
 /// How one file differs, as texts that may be shown (secrets stand as fingerprints).
@@ -317,6 +320,9 @@ pub struct Change {
     /// all the same.
     #[serde(skip)]
     pub recall: Option<Script>,
+    /// The way back, where there is one.
+    #[serde(skip)]
+    pub undo: Option<undo::Undo>,
 }
 
 impl Change {
@@ -335,6 +341,7 @@ impl Change {
             script,
             confirm: None,
             recall: None,
+            undo: None,
         }
     }
 

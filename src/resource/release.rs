@@ -4,6 +4,7 @@
 use super::{
     Action, Change, Collector, Probe, Refusal, Resource, ResourceId, Seen, migration,
     owned::{Kind, Owned},
+    undo,
 };
 use crate::base::script::{Script, quote};
 use std::{fmt, sync::Arc};
@@ -154,12 +155,15 @@ impl Resource for Current {
             .line(format!("touch -- {root}/releases/{name}"))
             .line(format!("ln -sfn -- releases/{name} {root}/current.new"))
             .line(format!("mv -fT -- {root}/current.new {root}/current"))
+            // The former one stays whatever is kept, as there may have to be a way back to it.
             .line(format!(
-                "ls -1t -- {root}/releases | tail -n +{} | while read -r old; do [ \"$old\" = {name} ] || rm -rf -- {root}/releases/\"$old\"; done",
-                self.keep + 1
+                "ls -1t -- {root}/releases | tail -n +{} | while read -r old; do case $old in {name} | {}) ;; *) rm -rf -- {root}/releases/\"$old\" ;; esac; done",
+                self.keep + 1,
+                quote(before.unwrap_or(&self.name)),
             ));
         let action = if before.is_some() { Action::Update } else { Action::Create };
-        let change = Change::new(action, format!("switch to release {}", self.name), script);
+        let mut change = Change::new(action, format!("switch to release {}", self.name), script);
+        change.undo = Some(undo::release(&self.root, before));
         Ok(Some(match before {
             Some(before) => change.detail(format!("from {before}")),
             None => change,

@@ -262,9 +262,9 @@ impl Resource for Ruleset {
             _ => None,
         });
         if is_armed {
-            change
-                .details
-                .push("rules of an earlier run wait for a confirmation that will not come: they go back first".into());
+            change.details.push(
+                "rules of another run wait for their confirmation: what was before them is put back first".into(),
+            );
         }
         change.details.extend(self.narrow(login, kept, &text));
         if !same_file {

@@ -5,7 +5,7 @@
 use super::{
     Action, Change, Collector, Drift, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
     owned::{Kind, Owned, joined},
-    state_digest,
+    state_digest, undo,
 };
 use crate::base::{
     certificate,
@@ -297,6 +297,12 @@ impl Resource for Service {
         };
         let short = self.unit.strip_suffix(".service").unwrap_or(&self.unit);
         let mut change = Change::new(action, format!("{} {short}", verbs.join(" and ")), script).impact(impact);
+        change.undo = (!act.is_empty()).then(|| {
+            let how = if act == "reload" { undo::Resume::Reload(self.reload.as_ref()) } else { undo::Resume::Restart };
+            let record = is_recorded.then(|| [field(6), field(7)]);
+            let unit = &self.unit;
+            undo::service(&undo::Unit { unit, was_running: running, was_enabled: enabled, record, how })
+        });
         change.details = details;
         change.drift = drift.filter(|_| loaded && was_started);
         Ok(Some(change))

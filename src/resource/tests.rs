@@ -239,7 +239,7 @@ fn the_firewall_is_judged_by_its_file_its_live_table_and_the_next_boot() {
         (answer(&text, "OTHER"), "the table was changed at run time"),
         (answer(&text, "LIVE").replace("live\tLIVE\n", ""), "the table is not loaded"),
         (answer(&text, "LIVE").replace("enabled\tyes\n", ""), "would not be loaded at boot"),
-        (answer(&text, "LIVE") + "armed\tyes\n", "rules of an earlier run wait for a confirmation"),
+        (answer(&text, "LIVE") + "armed\tyes\n", "rules of another run wait for their confirmation"),
     ] {
         let said = case(&answer).summary(&rules(&[]));
         assert!(said.contains(why), "{said}");

@@ -174,7 +174,7 @@ pub fn foobar_is_killed_before_the_confirmation(w: &mut World) {
         assert_eq!(rules(w, FIRST), before);
         door.turn_away();
         let run = w.foobar(&["plan"]);
-        run.ends(0).says(&["was cut off", "load firewall rules"]);
+        run.ends(0).says(&["was cut off", "lb-01 during \"load firewall rules\" (0 of", "~ load firewall rules"]);
         w.apply(&[]);
         w.is_converged();
     }
@@ -242,7 +242,7 @@ pub fn the_next_run_finds_rules_that_wait(w: &mut World) {
     w.finish(&["apply"], run).ends(137);
     door.turn_away();
     w.topology = other(w, "6s").replace("9100", "9101");
-    w.foobar(&["plan"]).ends(0).says(&["rules of an earlier run wait for a confirmation that will not come"]);
+    w.foobar(&["plan"]).ends(0).says(&["rules of another run wait for their confirmation"]);
     let door = Door::new(w, FIRST);
     fs::write(door.dir.join("hold"), "").unwrap();
     let words: Vec<&str> = ["apply", "--yes"].into_iter().chain(door.words()).collect();

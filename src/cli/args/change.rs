@@ -42,6 +42,15 @@ pub struct PlanArgs {
     pub detailed_exitcode: bool,
 }
 
+/// What becomes of a host whose change did not prove itself.
+#[derive(Clone, Debug, Args)]
+pub struct UndoArgs {
+    /// leave a host that failed its check as it is, out of service, to be looked at
+    #[arg(long, env = "FOOBAR_NO_ROLLBACK", hide_env = true, value_parser = FalseyValueParser::new())]
+    #[arg(action = ArgAction::SetTrue, help_heading = "Safety")]
+    pub no_rollback: bool,
+}
+
 /// `foobar show`
 #[derive(Clone, Debug, Args)]
 pub struct ShowArgs {
@@ -80,6 +89,9 @@ pub struct ApplyArgs {
     /// How much users may feel.
     #[command(flatten)]
     pub bound: BoundArgs,
+    /// Whether what fails goes back.
+    #[command(flatten)]
+    pub undo: UndoArgs,
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,
@@ -113,6 +125,9 @@ pub struct RotateArgs {
     /// How the plan is shown.
     #[command(flatten)]
     pub diff: DiffArgs,
+    /// Whether what fails goes back.
+    #[command(flatten)]
+    pub undo: UndoArgs,
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,

@@ -50,6 +50,9 @@ pub struct RollbackArgs {
     /// How the plan is shown.
     #[command(flatten)]
     pub diff: DiffArgs,
+    /// Whether what fails goes back.
+    #[command(flatten)]
+    pub undo: super::change::UndoArgs,
     /// For programs.
     #[command(flatten)]
     pub json: JsonArgs,

@@ -84,6 +84,26 @@ impl Web {
         Script::new().line(SERVER).line(format!("name={}", quote(member.as_str())))
     }
 
+    /// Waits until a member answers the balancer's question with 200, or fails with what it answers and `then`.
+    fn direct(&self, member: &HostName, then: &str) -> Script {
+        let address = self.addresses.get(member).map(String::as_str).unwrap_or_default();
+        let direct = format!(
+            "get {} 80 {} {} | sed -n '1{{s/\\r$//;p}}'",
+            quote(address),
+            quote(&self.health_path),
+            quote(&self.name)
+        );
+        Script::new()
+            .line("end=$(($(date +%s) + 20))")
+            .line(format!("until said=$({direct}) && case $said in 'HTTP/1.'[01]' 200 '*) true ;; *) false ;; esac; do"))
+            .line(format!(
+                "  [ \"$(date +%s)\" -lt $end ] || {{ printf '%s answers {} of the balancer with: %s{then}\\n' \"$name\" \"${{said:-nothing}}\" >&2; exit 1; }}",
+                self.health_path
+            ))
+            .line("  sleep 0.1")
+            .line("done")
+    }
+
     /// The units that a member serves with.
     fn units(&self, member: &HostName) -> Vec<&'static str> {
         let app = self.app_on.contains(member).then_some(APP_UNIT);
@@ -171,26 +191,12 @@ impl Pool for Web {
         let fit = (2 * rise).min(rise + fall - 1);
         // Two whole intervals until the first check has ended, then they come every half second at least.
         let patience = (3 * inter + 3 * u128::from(rise) * inter.min(500)).div_ceil(1000) + 10;
-        let address = self.addresses.get(member).map(String::as_str).unwrap_or_default();
-        let direct = format!(
-            "get {} 80 {} {} | sed -n '1{{s/\\r$//;p}}'",
-            quote(address),
-            quote(&self.health_path),
-            quote(&self.name)
-        );
         let script = getter()
             .then(&Self::start(member))
             .line("set -- $(state)")
             .line("[ $# = 4 ] || { echo \"haproxy does not know a server $name\" >&2; exit 1; }")
             .line("[ \"$1 $(($2 & 9))\" != '2 0' ] || exit 0")
-            .line("end=$(($(date +%s) + 20))")
-            .line(format!("until said=$({direct}) && case $said in 'HTTP/1.'[01]' 200 '*) true ;; *) false ;; esac; do"))
-            .line(format!(
-                "  [ \"$(date +%s)\" -lt $end ] || {{ printf '%s answers {} of the balancer with: %s; it stays out\\n' \"$name\" \"${{said:-nothing}}\" >&2; exit 1; }}",
-                self.health_path
-            ))
-            .line("  sleep 0.1")
-            .line("done")
+            .then(&self.direct(member, "; it stays out"))
             .line("set_state drain")
             .line(format!("end=$(($(date +%s) + {patience}))"))
             .line(format!("until set -- $(state) && [ \"${{1:-0}}\" = 2 ] && [ \"${{3:-0}}\" = 3 ] && [ \"${{4:-0}}\" -ge {fit} ]; do"))
@@ -202,6 +208,20 @@ impl Pool for Web {
             .line("[ \"${1:-0} $((${2:-1} & 9))\" = '2 0' ] || { echo \"haproxy does not take $name back (state, held, result, health: $*)\" >&2; exit 1; }");
         let change = Change::new(Action::Update, format!("put {member} back"), script);
         (ResourceId::new("traffic", format!("{BACKEND}/{member}")), change)
+    }
+
+    /// The balancer's own checks take longer to see a fault than its direct question: both must be content, that one last.
+    fn check(&self, member: &HostName) -> (ResourceId, Change) {
+        let script = getter()
+            .then(&Self::start(member))
+            .then(&self.direct(member, ""))
+            .line("end=$(($(date +%s) + 20))")
+            .line("until set -- $(state) && [ \"${1:-0} $((${2:-1} & 9))\" = '2 0' ]; do")
+            .line("  [ \"$(date +%s)\" -lt $end ] || { echo \"haproxy sends no requests to $name (state, held, result, health: $*)\" >&2; exit 1; }")
+            .line("  sleep 0.1")
+            .line("done");
+        let change = Change::new(Action::Check, format!("check {member}"), script);
+        (ResourceId::new("check", format!("{BACKEND}/{member}")), change)
     }
 }
 
