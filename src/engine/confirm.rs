@@ -31,6 +31,9 @@ impl Course<'_> {
                     self.done(id);
                     continue;
                 }
+                Ok(reply) if reply.stderr.trim().is_empty() => {
+                    format!("its confirmation ended with status {} and said nothing", reply.status)
+                }
                 Ok(reply) => self.redact(reply.stderr.trim()),
                 Err(error) => format!("a new login did not come through: {}", error.what),
             };

@@ -289,6 +289,24 @@ fn the_operators_own_login_is_kept_wherever_it_comes_from() {
 }
 
 #[test]
+fn where_a_login_comes_from_is_found_where_the_way_to_root_hid_it() {
+    let ask = |words: &str| {
+        let script = format!("{{ ask() {{{}\n}}; ask; }}", LOGIN.body);
+        let output = std::process::Command::new("sh")
+            .args(["-c", words, "sh", &script])
+            .env("SSH_CONNECTION", "203.0.113.7 50000 192.0.2.1 2222")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let here = "login\t203.0.113.7\t2222\n";
+    assert_eq!(ask(r#"sh -c "$1"; :"#), here);
+    assert_eq!(ask(r#"env -u SSH_CONNECTION sh -c "$1"; :"#), here);
+    assert_eq!(ask(r#"env -i PATH="$PATH" sh -c 'sh -c "$0"; :' "$1"; :"#), here);
+}
+
+#[test]
 fn rules_that_would_lock_the_operator_out_are_refused() {
     let refused = |rules: &Ruleset, login: &str| {
         let refusal = Case::new(&[(&LOGIN, login)]).diff(rules).unwrap_err();

@@ -242,3 +242,44 @@ impl Component for Firewall {
         origin::all(self, site, host)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::{all, testing};
+
+    #[test]
+    fn a_jump_host_of_the_site_is_known_by_its_name_and_by_its_address() {
+        let host = |address: &str| spec::Host {
+            name: "lb-01".parse().unwrap(),
+            address: address.parse().unwrap(),
+            ssh: spec::Ssh::default(),
+        };
+        let is = |jump: &str, address: &str| is_jump(&jump.parse().unwrap(), &host(address));
+        for jump in ["lb-01", "admin@lb-01", "admin@lb-01:2222", "lb-01:22", "10.77.0.11", "root@10.77.0.11:22"] {
+            assert!(is(jump, "10.77.0.11"), "{jump}");
+        }
+        assert!(is("[fd00::1]:22", "fd00::1") && is("a@[fd00::1]", "fd00::1") && is("fd00::1", "fd00::1"));
+        for jump in ["lb-011", "lb-01.example.com", "10.77.0.1", "lb-02:22"] {
+            assert!(!is(jump, "10.77.0.11"), "{jump}");
+        }
+        let mut topology = testing::topology();
+        topology.firewall.admin_from = vec!["203.0.113.0/24".parse().unwrap()];
+        topology.hosts[1].ssh.jump = Some("admin@lb-01:22".parse().unwrap());
+        let from = admins(&testing::site(topology)).unwrap();
+        assert_eq!(from.iter().map(ToString::to_string).collect::<Vec<_>>(), ["203.0.113.0/24", "10.77.0.11/32"]);
+    }
+
+    #[test]
+    fn one_host_gets_its_rules_before_all_others() {
+        let site = testing::site(testing::topology());
+        let mut desired = Desired::default();
+        for component in all(&site).iter().filter(|c| c.name() == "firewall") {
+            component.resources(&site, &mut desired).unwrap();
+        }
+        let first = Key::new(&"lb-01".parse().unwrap(), Ruleset::key());
+        let after: Vec<_> = desired.wanted.iter().map(|w| (w.host.as_str(), w.after.clone())).collect();
+        assert_eq!(after[0], ("lb-01", vec![]));
+        assert!(after.len() > 2 && after[1..].iter().all(|(_, after)| *after == [first.clone()]), "{after:?}");
+    }
+}
