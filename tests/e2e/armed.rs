@@ -118,9 +118,9 @@ pub fn a_rule_by_hand_is_in_the_way(w: &mut World) {
         "rm -f /run/e2e-wall; systemd-run -q --collect --unit=e2e-wall sh -c '
             nft add table inet by_hand; nft \"add chain inet by_hand in { type filter hook input priority -10; }\"
             nft add rule inet by_hand in tcp dport 22 ct state new drop; : >/run/e2e-walled
-            new() { nft list table inet foobar | grep -q 9100; }; n=0
-            until new || [ $n -gt 1000 ]; do n=$((n + 1)); sleep 0.02; done
-            read -r from rest </proc/uptime; while new; do sleep 0.02; done; read -r to rest </proc/uptime
+            new() { n=$((n + 1)); nft list table inet foobar | grep -q 9100; }; n=0
+            until new || [ $n -gt 1000 ]; do sleep 0.02; done
+            read -r from rest </proc/uptime; while new && [ $n -lt 2000 ]; do sleep 0.02; done; read -r to rest </proc/uptime
             nft delete table inet by_hand; echo \"$from $to\" >/run/e2e-wall'; \
          until [ -e /run/e2e-walled ]; do sleep 0.05; done",
     );
