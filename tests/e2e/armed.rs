@@ -158,7 +158,7 @@ pub fn foobar_is_killed_before_the_confirmation(w: &mut World) {
             without_rules(w, FIRST);
         }
         let before = rules(w, FIRST);
-        w.topology = other(w, "6s");
+        w.topology = other(w, "10s");
         let door = Door::new(w, FIRST);
         let mut run = door.apply(w, FIRST);
         run.kill();
@@ -185,14 +185,14 @@ pub fn foobar_is_killed_before_the_confirmation(w: &mut World) {
 pub fn a_confirmation_comes_too_late(w: &mut World) {
     w.converge();
     let before = HOSTS.map(|host| rules(w, host));
-    w.topology = other(w, "5s");
+    w.topology = other(w, "10s");
     let door = Door::new(w, FIRST);
     let run = door.apply(w, FIRST);
     assert!(until(DEADLINE, || !is_new(w, FIRST)), "the new rules stand still");
     door.open();
     let run = w.finish(&["apply"], run);
     run.ends(4)
-        .says(&["lb-01", "the confirmation came too late: the former firewall rules were back after 5 s already"]);
+        .says(&["lb-01", "the confirmation came too late: the former firewall rules were back after 10 s already"]);
     for (host, before) in HOSTS.iter().zip(&before) {
         assert_eq!(&rules(w, host), before, "{host}");
         nothing_is_armed(w, host);
@@ -241,7 +241,7 @@ pub fn the_next_run_finds_rules_that_wait(w: &mut World) {
     run.kill();
     w.finish(&["apply"], run).ends(137);
     door.turn_away();
-    w.topology = other(w, "6s").replace("9100", "9101");
+    w.topology = other(w, "10s").replace("9100", "9101");
     w.foobar(&["plan"]).ends(0).says(&["rules of another run wait for their confirmation"]);
     let door = Door::new(w, FIRST);
     fs::write(door.dir.join("hold"), "").unwrap();
