@@ -29,6 +29,8 @@ mod drift;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/gates.rs"]
+mod gates;
 #[path = "e2e/kills.rs"]
 mod kills;
 #[path = "e2e/load.rs"]
@@ -81,6 +83,15 @@ const CASES: &[Case] = &[
     ("rolling::what_is_down_is_mended_first", rolling::what_is_down_is_mended_first),
     ("rolling::a_host_that_was_left_out_is_seen_and_put_back", rolling::a_host_that_was_left_out_is_seen_and_put_back),
     ("rolling::what_users_would_feel_can_be_refused", rolling::what_users_would_feel_can_be_refused),
+    ("gates::a_bad_release_goes_back_and_no_request_is_lost", gates::a_bad_release_goes_back_and_no_request_is_lost),
+    (
+        "gates::a_host_is_left_for_inspection_where_that_is_asked_for",
+        gates::a_host_is_left_for_inspection_where_that_is_asked_for,
+    ),
+    (
+        "gates::a_daemon_that_refuses_its_configuration_goes_back",
+        gates::a_daemon_that_refuses_its_configuration_goes_back,
+    ),
     ("armed::a_rule_by_hand_is_in_the_way", armed::a_rule_by_hand_is_in_the_way),
     ("armed::foobar_is_killed_before_the_confirmation", armed::foobar_is_killed_before_the_confirmation),
     ("armed::a_confirmation_comes_too_late", armed::a_confirmation_comes_too_late),

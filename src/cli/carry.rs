@@ -9,8 +9,9 @@ use super::{
     work::{Look, Work},
 };
 use crate::{
+    base::name::HostName,
     engine::{self, lease::Leases},
-    plan::{Plan, remove::Removal},
+    plan::{Plan, StepId, group::Group, remove::Removal},
     report::{
         Verbosity,
         diff::DiffStyle,
@@ -20,6 +21,7 @@ use crate::{
     },
 };
 use std::{
+    collections::BTreeSet,
     io::stdout,
     time::{Duration, Instant},
 };
@@ -141,6 +143,12 @@ async fn carry_out(
             screen.data(&text);
         }
     }
+    if !order.undoes && !ended.failed.is_empty() {
+        for host in left_out(plan, &ended) {
+            screen
+                .say(&format!("{host} stays out of service as --no-rollback asks; `foobar apply` goes on from there."));
+        }
+    }
     trips(screen, work);
     for (host, lease) in &ended.locked {
         held::lost(screen, host, lease);
@@ -157,4 +165,11 @@ async fn carry_out(
     } else {
         Exit::Failed
     })
+}
+
+/// Hosts that a run took out of service and did not put back.
+fn left_out<'a>(plan: &'a Plan, ended: &engine::course::Outcome) -> BTreeSet<&'a HostName> {
+    let is_done = |id: &StepId| ended.done.contains(id);
+    let is_out = |g: &&Group| g.drains.iter().any(is_done) && !g.gates.iter().all(is_done);
+    plan.groups.iter().filter(is_out).filter_map(|group| group.host(plan)).collect()
 }

@@ -30,7 +30,8 @@ pub fn getter() -> Script {
 }
 
 /// Waits until `http://ADDRESS:PORT/PATH` on loopback answers 200 with exactly `body` in a line (any body where none is
-/// given), for `tenths` tenths of a second; then fails with `complaint` and what was answered last.
+/// given), for `tenths` tenths of a second of the host's uptime, however long each answer takes; then fails with
+/// `complaint` and what was answered last.
 pub fn wait_for(at: SocketAddr, path: &str, host: &str, body: Option<&str>, tenths: u32, complaint: &str) -> Script {
     let (ip, port) = (at.ip(), at.port());
     let hit = match body {
@@ -38,14 +39,15 @@ pub fn wait_for(at: SocketAddr, path: &str, host: &str, body: Option<&str>, tent
         None => "true".to_owned(),
     };
     getter()
-        .line("tries=0")
+        .line("read -r now _ </proc/uptime")
+        .line(format!("end=$((${{now%.*}} + {}))", tenths.div_ceil(10)))
         .line(format!(
             "until answer=$(get {ip} {port} {} {} | tr -d '\\r') && case $answer in 'HTTP/1.'[01]' 200 '*) {hit} ;; *) false ;; esac; do",
             quote(path),
             quote(host)
         ))
-        .line("  tries=$((tries + 1))")
-        .line(format!("  if [ \"$tries\" -ge {tenths} ]; then"))
+        .line("  read -r now _ </proc/uptime")
+        .line("  if [ \"${now%.*}\" -gt \"$end\" ]; then")
         .line("    said=$(printf '%s\\n' \"${answer:-nothing}\" | sed -n '1p;$p' | cut -c 1-200 | uniq | tr '\\n' ' ')")
         .line(format!("    printf '%s; asked on loopback, it answers: %s\\n' {} \"$said\" >&2; exit 1", quote(complaint)))
         .line("  fi")

@@ -78,7 +78,11 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
     }
     let will_serve = serving.len() + mending.iter().filter(|m| m.will_serve()).count();
     let floor = (of * usize::from(ground.desired.rollout.keep_serving)).div_ceil(100);
-    let (batch, drains) = match room(will_serve, floor, of, &felt, &out) {
+    // What nobody would feel meets no user either where others serve meanwhile, as it may not prove itself. Where they do not,
+    // it is no reason to refuse the change.
+    let taken_out = if felt.is_empty() { &rolling } else { &felt };
+    let (batch, drains) = match room(will_serve, floor, of, taken_out, &out) {
+        Room::Refused(_) if felt.is_empty() => (1, false),
         Room::Refused(refusal) => return Err(vec![refusal]),
         Room::Nobody => {
             for member in &felt {
@@ -102,8 +106,7 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
         before = graph.bracket(some, leaves, &before, ground, true);
     }
     for some in rolling.chunks(batch) {
-        let away = some.iter().filter(|m| m.is_felt).count();
-        let leaves = Capacity { serving: will_serve.saturating_sub(away), of };
+        let leaves = Capacity { serving: will_serve.saturating_sub(some.len()), of };
         before = graph.bracket(some, leaves, &before, ground, drains);
     }
     graph.balancers_last(ground);
@@ -231,7 +234,7 @@ impl Graph {
     }
 
     /// Takes these out together after `before`, and puts them back; answers what puts them back. One that is not taken out,
-    /// as nobody would feel the change or nobody else serves, is proved where it is.
+    /// as nobody else serves, is proved where it is.
     fn bracket(
         &mut self,
         members: &[&Member<'_>],
@@ -246,7 +249,7 @@ impl Graph {
         let outside: BTreeSet<usize> = all.iter().flat_map(|id| self.nodes[*id].after.iter().copied()).collect();
         let outside: BTreeSet<usize> = outside.difference(&all).copied().chain(before.iter().copied()).collect();
         for member in members {
-            let goes = drains_them && member.is_felt;
+            let goes = drains_them && member.is_changed();
             let is_out = goes || member.at.iter().all(|(_, s)| *s != Standing::Serving);
             for id in &member.own {
                 self.nodes[*id].after.extend(before);

@@ -86,11 +86,8 @@ impl<W: Write + Send> Reporter for Lines<W> {
             }
             Event::StepUndone { host, summary, .. } => {
                 let host = self.palette.paint(Tone::Place, host.as_str());
-                self.say(&format!(
-                    "{host}: {} … {}",
-                    harmless(summary),
-                    self.palette.paint(Tone::Change, "taken back")
-                ));
+                let word = self.palette.paint(Tone::Change, "after the failure");
+                self.say(&format!("{host}: {word}: {} … ok", harmless(summary)));
             }
             Event::UndoFailed { host, why } => {
                 let why = harmless_lines(why).next().unwrap_or_default().into_owned();

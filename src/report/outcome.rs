@@ -129,7 +129,11 @@ impl<'a> Outcome<'a> {
         }
         for host in &hosts {
             let name = palette.paint(Tone::Place, host.as_str());
-            let word = if stuck(host) { "a part of it was taken back" } else { "is what it was before" };
+            let word = match (stuck(host), self.serves_again(host)) {
+                (true, _) => "was taken back in part",
+                (false, true) => "is what it was before, and serves again",
+                (false, false) => "is what it was before",
+            };
             out += &format!("{} {name} {word}:\n", palette.paint(Tone::Change, "↩"));
             for (_, _, how) in self.record.undone().iter().filter(|(h, ..)| h == *host) {
                 out += &format!("    {}\n", harmless(how));
@@ -142,11 +146,15 @@ impl<'a> Outcome<'a> {
             harmless_lines(why).for_each(|line| out += &format!("    {line}\n"));
             out.push('\n');
         }
-        for step in self.record.recovered() {
-            out +=
-                &format!("{} {}: it serves as before\n\n", palette.paint(Tone::Pass, "✓"), self.named(*step, palette));
-        }
         out
+    }
+
+    /// Whether every balancer has proved a host after it was taken back.
+    fn serves_again(&self, host: &HostName) -> bool {
+        let gates = self.plan.groups.iter().filter(|g| g.host(self.plan) == Some(host)).flat_map(|g| &g.gates);
+        let mut gates = gates.peekable();
+        let is_good = |id: &StepId| self.record.fate(*id) == Some(&Fate::Done) || self.record.recovered().contains(id);
+        gates.peek().is_some() && gates.all(is_good)
     }
 
     /// What is left as it is, and what to do.
@@ -190,15 +198,20 @@ impl<'a> Outcome<'a> {
         let mut out = format!("{} {}\n", palette.paint(Tone::Fail, "✗"), self.named(step.id, palette));
         let bar = palette.paint(Tone::Dim, "│");
         let mut room = TAIL;
+        let mut said: Vec<_> = self.record.output(step.id).map(harmless).collect();
         if let Some(Fate::Failed(why)) = self.record.fate(step.id) {
+            // What it said about the failure may be what it printed.
+            let whys: Vec<_> = harmless_lines(why).collect();
+            if said.ends_with(&whys) {
+                said.truncate(said.len() - whys.len());
+            }
             let lines: Vec<_> = harmless_lines(why).collect();
             let (first, rest) = lines.split_at(lines.len().min(1));
             first.iter().for_each(|line| out += &format!("    {line}\n"));
             room -= last(rest, TAIL, &bar, palette, &mut out);
         }
         // What it said about the failure comes first; what it printed before fills the rest, and is never left out whole.
-        let lines: Vec<_> = self.record.output(step.id).map(harmless).collect();
-        last(&lines, room.max(5), &bar, palette, &mut out);
+        last(&said, room.max(5), &bar, palette, &mut out);
         out + "\n"
     }
 

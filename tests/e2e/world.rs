@@ -236,6 +236,7 @@ impl World {
     pub fn mend(&mut self) {
         self.topology = self.original();
         self.cold();
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/guestbook"), &self.dir.join("guestbook"));
         for host in HOSTS {
             let _ = self.lab.start_host(host);
             let _ = self.lab.exec(host, super::faults::MEND);
