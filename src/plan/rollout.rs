@@ -105,9 +105,15 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
     for some in std::iter::once(&wholly[..]).filter(|w| !w.is_empty()).chain(partly.chunks(1)) {
         before = graph.bracket(some, leaves, &before, ground, true);
     }
-    for some in rolling.chunks(batch) {
+    // One goes ahead where there are others that may be spared its fate.
+    let canary = ground.desired.rollout.canary.filter(|_| rolling.len() > 1);
+    let (ahead, behind) = rolling.split_at(usize::from(canary.is_some()));
+    for some in ahead.chunks(1).chain(behind.chunks(batch)) {
         let leaves = Capacity { serving: will_serve.saturating_sub(some.len()), of };
         before = graph.bracket(some, leaves, &before, ground, drains);
+        if let (Some(span), true) = (canary, some[0].host == rolling[0].host) {
+            before = graph.watched(some[0], span.duration().as_secs(), &before);
+        }
     }
     graph.balancers_last(ground);
     plan.steps = graph.ordered().ok_or_else(|| {
@@ -294,6 +300,18 @@ impl Graph {
         put_back
     }
 
+    /// Has a host that is back in service watched; answers what watches it.
+    fn watched(&mut self, member: &Member<'_>, seconds: u64, before: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut watches = BTreeSet::new();
+        for (pool, _) in &member.at {
+            let (id, change) = pool.watch(member.host, seconds);
+            let at = self.push(pool.balancer(), id, change, (member.covered.last().copied().unwrap_or(0), 3));
+            self.nodes[at].after.clone_from(before);
+            watches.insert(at);
+        }
+        watches
+    }
+
     /// A balancer that is reloaded or restarted meets no host that is out.
     fn balancers_last(&mut self, ground: &Ground<'_>) {
         let pools = &ground.desired.pools;
@@ -302,7 +320,7 @@ impl Graph {
         let ids: Vec<(&dyn Pool, ResourceId)> = pools
             .iter()
             .flat_map(|p| p.members().iter().map(|m| (p.as_ref(), m)))
-            .flat_map(|(p, m)| [(p, p.put_back(m).0), (p, p.check(m).0)])
+            .flat_map(|(p, m)| [p.put_back(m).0, p.check(m).0, p.watch(m, 0).0].map(|id| (p, id)))
             .collect();
         let back: BTreeSet<usize> = (0..self.nodes.len())
             .filter(|at| ids.iter().any(|(pool, id)| is_of(&self.nodes[*at], id, *pool)))
