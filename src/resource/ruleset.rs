@@ -128,21 +128,22 @@ impl Ruleset {
         ResourceId::new("firewall", "inet foobar")
     }
 
-    /// The text with the rule for the login that looks at the host, where no other rule is known to let it in; and that
-    /// there is one.
-    fn settled(&self, login: Login) -> (String, bool) {
+    /// The text with the rule for the login that looks at the host, where no other rule is known to let it in; and what
+    /// would become of that login without it, where there is one.
+    fn settled(&self, login: Login) -> (String, Option<Fate>) {
         let marker = format!("{}\n", Self::OPERATOR);
         let bare = self.text.replace(&marker, "");
-        match login {
-            Login::From(syn) if bare != self.text && nft::fate(&bare, syn) != Fate::Accepted => {
+        let Login::From(syn) = login else { return (bare, None) };
+        match nft::fate(&bare, syn) {
+            fate if bare != self.text && fate != Fate::Accepted => {
                 let Syn { source, port } = syn;
                 let family = if source.is_ipv4() { "ip" } else { "ip6" };
                 let rule = format!(
                     "\t\t{family} saddr {source} tcp dport {port} accept comment \"the login that foobar came by\"\n"
                 );
-                (self.text.replace(&marker, &rule), true)
+                (self.text.replace(&marker, &rule), Some(fate))
             }
-            _ => (bare, false),
+            _ => (bare, None),
         }
     }
 
@@ -150,17 +151,16 @@ impl Ruleset {
     fn lockout(&self, text: &str, login: Login, seen: &Seen<'_>) -> Option<Refusal> {
         let Self { template, .. } = self;
         let refusal = |what: String, help: String| Some(Refusal { host: seen.host.clone(), what, help });
-        let Login::From(syn) = login else {
-            let is_lost = login == Login::Hidden && !self.admin_from.is_empty();
-            return is_lost.then_some(()).and_then(|()| {
-                refusal(
-                    "it does not tell from where you are logged in, so that its firewall rules might lock you out"
-                        .into(),
-                    "its sshd must set SSH_CONNECTION, and nothing on the way to root may hide it; or leave out \
-                     firewall.admin_from, and everyone may reach sshd"
-                        .into(),
-                )
-            });
+        let syn = match login {
+            Login::From(syn) => syn,
+            Login::Hidden if !self.admin_from.is_empty() => {
+                let what =
+                    "it does not tell from where you are logged in, so that its firewall rules might lock you out";
+                let help = "its sshd must set SSH_CONNECTION, and nothing on the way to root may hide it; or leave out \
+                            firewall.admin_from, and everyone may reach sshd";
+                return refusal(what.into(), help.into());
+            }
+            Login::Hidden | Login::Local => return None,
         };
         let Syn { source, port } = syn;
         let explain = |line: usize| format!("foobar explain {}:{}:{line}", seen.host, Self::PATH);
@@ -189,22 +189,24 @@ impl Ruleset {
     }
 
     /// What the user should know of the way that is left to them.
-    fn narrow(&self, login: Login, kept: bool, text: &str) -> Option<String> {
+    fn narrow(&self, login: Login, without: Option<&Fate>, text: &str) -> Option<String> {
         let Login::From(Syn { source, port }) = login else { return None };
         let is_admin = self.admin_from.is_empty() || self.admin_from.iter().any(|net| net.contains(&source));
-        match (kept, is_admin) {
-            (true, false) => Some(format!(
-                "only a rule for your own login lets you in: {source} is in no network of firewall.admin_from"
-            )),
-            (true, true) => Some(format!(
+        let unknown =
+            format!("whether its rules let a new login from {source} to port {port} in cannot be told from their text");
+        let Some(without) = without else {
+            return (nft::fate(text, Syn { source, port }) == Fate::Unknown).then_some(unknown);
+        };
+        Some(match (without, is_admin) {
+            (Fate::Unknown, _) => format!("{unknown}: one for your own login is added"),
+            (_, false) => {
+                format!("only a rule for your own login lets you in: {source} is in no network of firewall.admin_from")
+            }
+            (_, true) => format!(
                 "only a rule for your own login lets you in: sshd is reached on port {port} there, which no ssh.port of the \
                  topology says"
-            )),
-            (false, _) if nft::fate(text, Syn { source, port }) == Fate::Unknown => {
-                Some(format!("whether they let a new login from {source} to port {port} in is not told by their text"))
-            }
-            (false, _) => None,
-        }
+            ),
+        })
     }
 }
 
@@ -228,7 +230,7 @@ impl Resource for Ruleset {
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
         let login = Login::of(seen);
-        let (text, kept) = self.settled(login);
+        let (text, without) = self.settled(login);
         let digest = sha256(&text);
         let one = |key: &str, at: usize| seen.here.get(&RULESET, key).and_then(|f| f.get(at)).map(String::as_str);
         let same_file = one("file", 0) == Some(digest.as_str());
@@ -266,7 +268,7 @@ impl Resource for Ruleset {
                 "rules of another run wait for their confirmation: what was before them is put back first".into(),
             );
         }
-        change.details.extend(self.narrow(login, kept, &text));
+        change.details.extend(self.narrow(login, without.as_ref(), &text));
         if !same_file {
             change.diffs.push(FileDiff { path: Self::PATH.into(), before, after: Some(text), notes: vec![] });
         } else if is_armed {

@@ -336,7 +336,7 @@ fn rules_that_would_lock_the_operator_out_are_refused() {
     }
     let said =
         Case::new(&[(&LOGIN, login)]).summary(&own("\t\t# operator\n", "\t\tmeta mark 7 drop\n\t\t# operator\n"));
-    assert!(said.contains("only a rule for your own login"), "{said}");
+    assert!(said.contains("cannot be told from their text: one for your own login is added"), "{said}");
     let lost = own("\t\t# operator\n", "");
     let there = format!("file\t{d}\nlive\tA\nloaded\tA\t{d}\nenabled\tyes", d = sha256(&lost.text));
     assert_eq!(Case::new(&[(&LOGIN, login), (&RULESET, &there)]).summary(&lost), "nothing");
