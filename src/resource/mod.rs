@@ -2,6 +2,7 @@
 //! knows the stack, and nothing here runs anything.
 
 pub mod account;
+pub mod armed;
 pub mod database;
 #[cfg(test)]
 mod database_tests;
@@ -19,6 +20,7 @@ pub mod drift;
 mod drift_tests;
 pub mod files;
 pub mod migration;
+pub mod nft;
 pub mod owned;
 #[cfg(test)]
 mod owned_tests;
@@ -314,6 +316,10 @@ pub struct Change {
     /// Where set, the change undoes itself on the host unless this script is run over a fresh connection in time.
     #[serde(skip)]
     pub confirm: Option<Script>,
+    /// Undoes it at once where nothing confirmed it: says on standard output what is back, or fails where it was confirmed
+    /// all the same.
+    #[serde(skip)]
+    pub recall: Option<Script>,
     /// The way back, where there is one.
     #[serde(skip)]
     pub undo: Option<undo::Undo>,
@@ -334,6 +340,7 @@ impl Change {
             drift: None,
             script,
             confirm: None,
+            recall: None,
             undo: None,
         }
     }
