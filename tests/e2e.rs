@@ -11,6 +11,8 @@
 //! The cases of a suite share its hosts and run in order; each brings them to the state that it wants by itself, so one
 //! can be run alone.
 
+#[path = "e2e/armed.rs"]
+mod armed;
 #[path = "e2e/back.rs"]
 mod back;
 #[path = "e2e/browser.rs"]
@@ -100,6 +102,13 @@ const CASES: &[Case] = &[
         "gates::a_daemon_that_refuses_its_configuration_goes_back",
         gates::a_daemon_that_refuses_its_configuration_goes_back,
     ),
+    ("armed::a_rule_by_hand_is_in_the_way", armed::a_rule_by_hand_is_in_the_way),
+    ("armed::foobar_is_killed_before_the_confirmation", armed::foobar_is_killed_before_the_confirmation),
+    ("armed::a_confirmation_comes_too_late", armed::a_confirmation_comes_too_late),
+    ("armed::a_host_is_rebooted_before_the_confirmation", armed::a_host_is_rebooted_before_the_confirmation),
+    ("armed::the_next_run_finds_rules_that_wait", armed::the_next_run_finds_rules_that_wait),
+    ("armed::a_template_locks_its_owner_out", armed::a_template_locks_its_owner_out),
+    ("armed::a_login_by_sudo_is_kept", armed::a_login_by_sudo_is_kept),
     ("back::a_rollback_is_a_plan_back", back::a_rollback_is_a_plan_back),
     (
         "rotation::passwords_change_and_the_former_ones_open_nothing",

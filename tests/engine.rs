@@ -383,9 +383,35 @@ async fn what_is_not_confirmed_over_a_fresh_login_has_failed() {
     assert!(outcome.is_success());
     assert_eq!(hosts.log(), "loaded\nconfirmed\nnever\n");
 
+    // The journal has the step's end from who confirmed it.
+    let root = hosts.root.clone();
+    let journal = |n: u8| std::fs::read_to_string(root.join(format!("a/state/generations/{n}/changes"))).unwrap();
+    assert!(journal(1).lines().any(|l| l.starts_with("done\t0\t")), "{}", journal(1));
+
     std::fs::remove_file(hosts.root.join("log")).unwrap();
+    plan.steps[0].change.confirm = Some(Script::raw("exit 9"));
+    plan.steps[0].change.recall = Some(Script::raw("echo recalled >>LOG; echo it is back"));
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert_eq!((outcome.reverting, outcome.skipped), (vec![0], vec![(1, Some(0))]));
+    assert_eq!(outcome.failed, [(0, "its confirmation ended with status 9 and said nothing\nit is back".to_owned())]);
+    assert!(outcome.is_rolled_back);
+    assert_eq!(hosts.log(), "loaded\nrecalled\n");
+    assert!(!journal(2).lines().any(|l| l.starts_with("done\t0\t")), "{}", journal(2));
+
+    // It was confirmed, and nobody heard of it: then it is no way back to speak of.
+    plan.steps[0].change.recall = Some(Script::raw("exit 1"));
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert_eq!((outcome.reverting, outcome.is_rolled_back), (vec![], false));
+
+    std::fs::remove_file(hosts.root.join("log")).unwrap();
+    plan.steps[0].change.recall = None;
     hosts.fresh = Err(());
     let (outcome, _) = run(&hosts, &plan).await;
     assert_eq!((outcome.reverting, outcome.skipped), (vec![0], vec![(1, Some(0))]));
+    assert!(
+        outcome.failed[0].1.ends_with("the host puts back what was there before by itself"),
+        "{:?}",
+        outcome.failed
+    );
     assert_eq!(hosts.log(), "loaded\n");
 }

@@ -318,12 +318,21 @@ pub enum Engine {
 }
 
 /// `firewall:`
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Firewall {
     /// Who may use SSH; empty: anyone. The address foobar itself connects from is always kept.
     pub admin_from: Vec<IpNet>,
     /// Extra rules.
     pub allow: Vec<Allow>,
+    /// How long new rules wait for a login that confirms them before the host puts the former ones back; whole seconds.
+    /// Default: 45s, for the login of a slow host takes a few.
+    pub confirm_within: Span,
+}
+
+impl Default for Firewall {
+    fn default() -> Self {
+        Self { admin_from: Vec::new(), allow: Vec::new(), confirm_within: Span::seconds(45) }
+    }
 }
 
 /// `firewall.allow[]:` one extra rule.

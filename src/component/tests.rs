@@ -4,7 +4,7 @@
 use super::{spec::*, testing, *};
 use crate::{
     base::secret::{Secrets, place},
-    resource::{Observation, Seen, system::FACTS},
+    resource::{Observation, Seen, ruleset::LOGIN, system::FACTS},
 };
 use std::{
     collections::BTreeMap,
@@ -27,6 +27,8 @@ fn files(site: &Site, host: &str) -> BTreeMap<String, String> {
     // A release that has every package.
     let (mut here, all) = (Observation::default(), BTreeMap::new());
     here.add(FACTS.name, "system\tdebian\tsid\tDebian GNU/Linux sid");
+    let port = site.topology.hosts[0].ssh.port.unwrap_or(22);
+    here.add(LOGIN.name, &format!("login\t192.0.2.7\t{port}"));
     let mut files = BTreeMap::new();
     for wanted in desired.wanted.iter().filter(|w| w.host.as_str() == host) {
         let changing = BTreeMap::new();
@@ -72,6 +74,7 @@ fn other() -> Topology {
             Allow { on: vec![], protocol: Protocol::Udp, port: 161, from: vec!["192.0.2.0/24".parse().unwrap()] },
             Allow { on: vec!["web-01".parse().unwrap()], protocol: Protocol::Tcp, port: 9000, from: vec![] },
         ],
+        ..Firewall::default()
     };
     t
 }

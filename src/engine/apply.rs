@@ -8,7 +8,7 @@ use super::{
     observe::unfit,
 };
 use crate::{
-    base::{name::HostName, script::Script, secret::Secrets},
+    base::{name::HostName, secret::Secrets},
     event::{Event, Events},
     plan::{
         Plan, StepId,
@@ -184,24 +184,6 @@ impl Course<'_> {
             }
             _ => {}
         }
-    }
-
-    /// Confirms what undoes itself otherwise, over a connection of its own.
-    async fn confirm(&self, transport: &impl Transport, host: &HostName, mut steps: mpsc::UnboundedReceiver<StepId>) {
-        while let Some(id) = steps.recv().await {
-            let Some(confirm) = &self.step(id).change.confirm else { continue };
-            let guarded = Script::new().line("set -eu").then(confirm);
-            match transport.run_fresh(host, &guarded).await {
-                Ok(reply) if reply.status == 0 => self.done(id),
-                Ok(reply) => self.revert(id, self.redact(reply.stderr.trim())),
-                Err(error) => self.revert(id, format!("a new login did not come through: {}", error.what)),
-            }
-        }
-    }
-
-    fn revert(&self, id: StepId, why: String) {
-        self.book().outcome.reverting.push(id);
-        self.fail(id, format!("{why}\nnothing was confirmed: the host puts its former rules back by itself"));
     }
 
     pub(super) fn done(&self, id: StepId) {

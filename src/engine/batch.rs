@@ -33,7 +33,9 @@ impl Course<'_> {
         for step in batch.iter().map(|id| self.step(*id)) {
             let id = step.id;
             let progress = format!("step {} of {}: {}", id + 1, self.plan.steps.len(), step.change.summary);
-            let (failed, done) = (journal::ended(step, "failed"), journal::ended(step, "done"));
+            let failed = journal::ended(step, "failed");
+            // What waits for its confirmation has not ended yet.
+            let done = step.change.confirm.as_ref().map_or_else(|| journal::ended(step, "done"), |_| ":".into());
             // A host that goes down ends what runs there, the step's own shell too. It is done when the host is back.
             let (boot, ended, done) = match step.change.reboot {
                 Some(_) => (format!("echo \"@boot {id} $l_boot\""), "[ $rc -gt 128 ] || ", "exit 0".to_owned()),

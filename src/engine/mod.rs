@@ -3,6 +3,7 @@
 pub mod apply;
 mod back;
 mod batch;
+mod confirm;
 pub mod course;
 pub mod lease;
 pub mod mint;

@@ -120,6 +120,15 @@ pub fn ended(step: &Step, word: &str) -> String {
     format!("l_mark {word} {} ''", step.id)
 }
 
+/// Says that a step is done that was confirmed over another connection, beside the batch; never fails.
+pub fn confirmed(number: u64, step: &Step) -> Script {
+    Script::new()
+        .line(format!("if [ -d {} ]; then", path(number)))
+        .then(&words(number))
+        .line(format!("{{ {} && {}; }} || :", ended(step, "done"), sync(number)))
+        .line("fi")
+}
+
 /// Brings the journal to the disk.
 pub fn sync(number: u64) -> String {
     format!("sync -d -- {}/changes", path(number))

@@ -12,7 +12,7 @@ use crate::{
         Desired,
         traffic::{Pool, Standing},
     },
-    resource::{Action, Capacity, Change, Impact, Observation, Refusal, ResourceId},
+    resource::{Action, Capacity, Change, Impact, Observation, Refusal, ResourceId, undo::Turn},
 };
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
@@ -74,6 +74,9 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
         for member in mending {
             member.covered.iter().for_each(|id| plan.steps[*id].change.is_drained = true);
         }
+        let mut graph = Graph::new(plan.steps, &[]);
+        graph.files_late(&BTreeSet::new());
+        plan.steps = graph.ordered().ok_or_else(|| circle(ground))?;
         return Ok(plan);
     }
     let will_serve = serving.len() + mending.iter().filter(|m| m.will_serve()).count();
@@ -116,12 +119,20 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
         }
     }
     graph.balancers_last(ground);
-    plan.steps = graph.ordered().ok_or_else(|| {
-        let host = members[0].host.clone();
-        let what = "the steps of this plan wait for each other in a circle".to_owned();
-        vec![Refusal { host, what, help: "this is a fault in foobar; please report it".into() }]
-    })?;
+    // Those of a host that is taken out have their place already.
+    graph.files_late(&members.iter().flat_map(|m| m.covered.iter().copied()).collect());
+    plan.steps = graph.ordered().ok_or_else(|| circle(ground))?;
     Ok(plan)
+}
+
+fn circle(ground: &Ground<'_>) -> Vec<Refusal> {
+    let what = "the steps of this plan wait for each other in a circle".to_owned();
+    let refusal = |host: &HostName| Refusal {
+        host: host.clone(),
+        what: what.clone(),
+        help: "this is a fault in foobar; please report it".into(),
+    };
+    ground.seen.keys().take(1).map(refusal).collect()
 }
 
 /// Every host that some balancer knows.
@@ -330,6 +341,21 @@ impl Graph {
         for node in &mut self.nodes {
             if pools.iter().any(|p| is_of(node, &p.service(), p.as_ref())) {
                 node.after.extend(&back);
+            }
+        }
+    }
+
+    /// What a service that runs is given waits for all that the service itself waits for: where something before it fails,
+    /// its files are still those that it runs with.
+    fn files_late(&mut self, settled: &BTreeSet<StepId>) {
+        let steps: Vec<Step> =
+            self.nodes.iter().map(|n| Step { after: n.after.iter().copied().collect(), ..n.step.clone() }).collect();
+        let resumes = |s: &&Step| s.change.undo.as_ref().is_some_and(|u| u.turn == Turn::Resume);
+        for step in steps.iter().filter(resumes).filter(|s| !settled.contains(&s.id)) {
+            let own = group::own(&steps, &[step.id].into());
+            let others: BTreeSet<usize> = step.after.iter().copied().filter(|b| !own.contains(b)).collect();
+            for id in own {
+                self.nodes[id].after.extend(&others);
             }
         }
     }

@@ -376,3 +376,14 @@ fn one_goes_ahead_and_is_watched_where_that_is_asked_for() {
     let one = Case::new(&[Serving, Serving]).restart("web-02");
     assert!(!canary(one).order().contains("watch"), "there is nobody to be spared");
 }
+
+#[test]
+fn a_service_that_runs_gets_its_files_when_its_turn_has_come() {
+    let undo = |turn| Some(crate::resource::undo::Undo::new(turn, "undo", Script::new()));
+    let mut case = reloads(&["web-01"]);
+    case = case.step("lb-01", ("files", "balancer"), "write balancer.cfg", Impact::None, &[]);
+    case = case.step("lb-01", ("service", "balancer"), "reload balancer", Impact::Reload, &[1, 2]);
+    case.steps[2].change.undo = undo(Turn::Replace);
+    case.steps[3].change.undo = undo(Turn::Resume);
+    insta::assert_snapshot!(case.order());
+}

@@ -114,7 +114,7 @@ fn a_unit_drifts_only_once_foobar_has_started_it() {
 
 #[test]
 fn a_firewall_is_compared_with_what_was_loaded() {
-    let rules = Ruleset { text: "new".into(), admin_from: vec![], confirm_within: 60 };
+    let rules = Ruleset { text: "new".into(), admin_from: vec![], template: "x.tera", confirm_within: 60 };
     let [new, old, hand] = ["new", "old", "hand"].map(sha256);
     for (file, live, loaded, enabled, want) in [
         (&new, "A", "A", "", Some(Drift::Disabled)),
@@ -125,6 +125,9 @@ fn a_firewall_is_compared_with_what_was_loaded() {
         let change = diff(&rules, &[(&RULESET, &answer), (&LOGIN, "")], &[]).unwrap();
         assert_eq!(change.drift, want, "{answer}");
     }
+    // What an earlier run loaded and nobody confirmed is no one's hand.
+    let armed = format!("file\t{old}\nlive\tB\nloaded\tA\t{old}\nenabled\tyes\narmed\tyes");
+    assert_eq!(diff(&rules, &[(&RULESET, &armed)], &[]).unwrap().drift, None);
     let topology = format!("file\t{old}\nlive\tA\nloaded\tA\t{old}\nenabled\tyes");
     assert_eq!(diff(&rules, &[(&RULESET, &topology)], &[]).unwrap().drift, None);
     assert_eq!(diff(&rules, &[], &[]).unwrap().drift, None);

@@ -2,6 +2,7 @@
 //! knows the stack, and nothing here runs anything.
 
 pub mod account;
+pub mod armed;
 pub mod database;
 #[cfg(test)]
 mod database_tests;
@@ -19,6 +20,7 @@ pub mod drift;
 mod drift_tests;
 pub mod files;
 pub mod migration;
+pub mod nft;
 pub mod owned;
 #[cfg(test)]
 mod owned_tests;
@@ -320,6 +322,10 @@ pub struct Change {
     /// time. What ran before is not proved by it.
     #[serde(skip)]
     pub reboot: Option<Duration>,
+    /// Undoes it at once where nothing confirmed it: says on standard output what is back, or fails where it was confirmed
+    /// all the same.
+    #[serde(skip)]
+    pub recall: Option<Script>,
     /// The way back, where there is one.
     #[serde(skip)]
     pub undo: Option<undo::Undo>,
@@ -341,6 +347,7 @@ impl Change {
             script,
             confirm: None,
             reboot: None,
+            recall: None,
             undo: None,
         }
     }

@@ -4,6 +4,7 @@
 
 use super::{
     Action, Change, FileDiff, Impact, Observation, ResourceId, STATE_DIR,
+    armed::Armed,
     dialect::{Dialect, RECORDS, identifier, literal},
     owned::{self, GIVE_BACK, Owned},
     service::Service,
@@ -128,8 +129,7 @@ pub fn secrets(all: &[&Owned]) -> Removal {
 
 /// The firewall's table, with what loads it at boot. It only opens: nobody is locked out.
 pub fn firewall(table: &Owned) -> Removal {
-    let script = Script::new()
-        .line("systemctl stop foobar-firewall-revert.timer foobar-firewall-revert.service 2>/dev/null || :")
+    let script = Armed::forget(super::ruleset::ARMED)
         .line("systemctl -q disable --now foobar-firewall.service 2>/dev/null || :")
         .line("rm -f /etc/systemd/system/foobar-firewall.service /etc/foobar/firewall.nft")
         .line("systemctl daemon-reload")

@@ -211,34 +211,135 @@ fn a_secret_is_kept_where_it_is_not_or_is_another() {
     assert_eq!(Case::new(&[(&STORED, &format!("pw\t{}", base64_of("hunter2")))]).summary(&stored), "nothing");
 }
 
-#[test]
-fn the_firewall_is_judged_by_its_file_its_live_table_and_the_next_boot_and_keeps_the_operator_in() {
-    let text = "table inet foobar {\n\t\ttcp dport 22 accept comment \"ssh\"\n\t\t# operator\n}\n";
-    let rules = |admin: &[&str]| Ruleset {
-        text: text.into(),
-        admin_from: admin.iter().map(|n| n.parse().unwrap()).collect(),
-        confirm_within: 60,
+/// The rules of a host of which SSH is open for `admin`, or everyone.
+fn rules(admin: &[&str]) -> Ruleset {
+    let set = match admin {
+        [] => "\t\ttcp dport 22 accept comment \"ssh\"\n".to_owned(),
+        _ => format!("\t\tip saddr {{ {} }} tcp dport 22 accept comment \"ssh\"\n", admin.join(", ")),
     };
-    let settled = |extra: &str| text.replace("\t\t# operator\n", extra);
+    let text = format!(
+        "table inet foobar {{\n\tchain input {{\n\t\ttype filter hook input priority filter; policy drop;\n\t\t# operator\n{set}\t}}\n}}\n"
+    );
+    let admin_from = admin.iter().map(|n| n.parse().unwrap()).collect();
+    Ruleset { text, admin_from, template: "firewall/firewall.nft.tera", confirm_within: 60 }
+}
+
+#[test]
+fn the_firewall_is_judged_by_its_file_its_live_table_and_the_next_boot() {
+    let settled = |rules: &Ruleset| rules.text.replace("\t\t# operator\n", "");
     let answer = |text: &str, live: &str| {
         format!("file\t{d}\nlive\t{live}\nloaded\tLIVE\t{d}\nenabled\tyes\n", d = sha256(text))
     };
-    let login = "login\t203.0.113.7\t22";
-    let case = |ruleset: &str| Case::new(&[(&RULESET, ruleset), (&LOGIN, login)]);
+    let case = |ruleset: &str| Case::new(&[(&RULESET, ruleset), (&LOGIN, "login\t203.0.113.7\t22")]);
     assert_eq!(case("").summary(&rules(&[])), "Create load firewall rules [none]");
-    assert_eq!(case(&answer(&settled(""), "LIVE")).summary(&rules(&["203.0.113.0/24"])), "nothing");
-    let at_run_time = case(&answer(&settled(""), "OTHER")).summary(&rules(&[]));
-    assert!(at_run_time.contains("the table was changed at run time"), "{at_run_time}");
-    let gone = case(&answer(&settled(""), "LIVE").replace("live\tLIVE\n", "")).summary(&rules(&[]));
-    assert!(gone.contains("the table is not loaded"), "{gone}");
-    let boot = case(&answer(&settled(""), "LIVE").replace("enabled\tyes\n", "")).summary(&rules(&[]));
-    assert!(boot.contains("would not be loaded at boot"), "{boot}");
+    let narrow = rules(&["203.0.113.0/24"]);
+    assert_eq!(case(&answer(&settled(&narrow), "LIVE")).summary(&narrow), "nothing");
+    let text = settled(&rules(&[]));
+    for (answer, why) in [
+        (answer(&text, "OTHER"), "the table was changed at run time"),
+        (answer(&text, "LIVE").replace("live\tLIVE\n", ""), "the table is not loaded"),
+        (answer(&text, "LIVE").replace("enabled\tyes\n", ""), "would not be loaded at boot"),
+        (answer(&text, "LIVE") + "armed\tyes\n", "rules of another run wait for their confirmation"),
+    ] {
+        let said = case(&answer).summary(&rules(&[]));
+        assert!(said.contains(why), "{said}");
+    }
+    let change = case("").diff(&rules(&[])).unwrap().unwrap();
+    assert!(change.confirm.is_some() && change.recall.is_some());
+}
 
-    let change = case("").diff(&rules(&["198.51.100.0/24"])).unwrap().unwrap();
-    let after = change.diffs[0].after.as_deref().unwrap();
-    assert!(after.contains("ip saddr 203.0.113.7 tcp dport 22 accept"), "{after}");
-    let other_port = Case::new(&[(&LOGIN, "login\t203.0.113.7\t2222")]).diff(&rules(&[])).unwrap().unwrap();
-    assert!(other_port.diffs[0].after.as_deref().unwrap().contains("ip saddr 203.0.113.7 tcp dport 2222 accept"));
+#[test]
+fn the_operators_own_login_is_kept_wherever_it_comes_from() {
+    for (admin, login, rule, why) in [
+        (&[][..], "203.0.113.7\t22", "", ""),
+        (&["203.0.113.0/24"], "203.0.113.7\t22", "", ""),
+        (&["203.0.113.0/24"], "::ffff:203.0.113.7\t22", "", ""),
+        (
+            &["198.51.100.0/24"],
+            "203.0.113.7\t22",
+            "ip saddr 203.0.113.7 tcp dport 22 accept",
+            "in no network of firewall.admin_from",
+        ),
+        (
+            &["203.0.113.0/24"],
+            "203.0.113.7\t2222",
+            "ip saddr 203.0.113.7 tcp dport 2222 accept",
+            "reached on port 2222 there",
+        ),
+        (&[], "2001:db8::7\t2222", "ip6 saddr 2001:db8::7 tcp dport 2222 accept", "reached on port 2222 there"),
+        (
+            &["203.0.113.0/24"],
+            "fe80::7%eth0\t22",
+            "ip6 saddr fe80::7 tcp dport 22 accept",
+            "in no network of firewall.admin_from",
+        ),
+        // What comes by no network is stopped by no rule.
+        (&["203.0.113.0/24"], "UNKNOWN\t65535", "", ""),
+        (&["203.0.113.0/24"], "127.0.0.1\t22", "", ""),
+    ] {
+        let case = Case::new(&[(&LOGIN, &format!("login\t{login}"))]);
+        let change = case.diff(&rules(admin)).unwrap().unwrap();
+        let after = change.diffs[0].after.clone().unwrap();
+        assert_eq!(after.contains("the login that foobar came by"), !rule.is_empty(), "{login}: {after}");
+        assert!(after.contains(rule), "{login}: {after}");
+        assert!(!after.contains("# operator"), "{after}");
+        let details = change.details.join("; ");
+        assert!(details.contains(why) && details.is_empty() == why.is_empty(), "{login}: {details}");
+    }
+}
+
+#[test]
+fn where_a_login_comes_from_is_found_where_the_way_to_root_hid_it() {
+    let ask = |words: &str| {
+        let script = format!("{{ ask() {{{}\n}}; ask; }}", LOGIN.body);
+        let output = std::process::Command::new("sh")
+            .args(["-c", words, "sh", &script])
+            .env("SSH_CONNECTION", "203.0.113.7 50000 192.0.2.1 2222")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let here = "login\t203.0.113.7\t2222\n";
+    assert_eq!(ask(r#"sh -c "$1"; :"#), here);
+    assert_eq!(ask(r#"env -u SSH_CONNECTION sh -c "$1"; :"#), here);
+    assert_eq!(ask(r#"env -i PATH="$PATH" sh -c 'sh -c "$0"; :' "$1"; :"#), here);
+}
+
+#[test]
+fn rules_that_would_lock_the_operator_out_are_refused() {
+    let refused = |rules: &Ruleset, login: &str| {
+        let refusal = Case::new(&[(&LOGIN, login)]).diff(rules).unwrap_err();
+        format!("{refusal}\n  {}", refusal.help)
+    };
+    let own = |from: &str, to: &str| {
+        let rules = rules(&["198.51.100.0/24"]);
+        Ruleset { text: rules.text.replace(from, to), ..rules }
+    };
+    let login = "login\t203.0.113.7\t22";
+    let all = [
+        ("the marker is lost", refused(&own("\t\t# operator\n", ""), login)),
+        ("and so is the rule", refused(&own("\t\t# operator\n", ""), "login\t198.51.100.7\t2222")),
+        ("dropped before", refused(&own("\t\t# operator\n", "\t\ttcp dport 22 drop\n\t\t# operator\n"), login)),
+        ("nobody knows", refused(&own("x", "x"), "")),
+    ];
+    let text = all.map(|(what, said)| format!("{what}:\n  {said}\n")).concat();
+    insta::assert_snapshot!("lockout", text);
+
+    // What does no harm to this login, what cannot be told, and what is in place already.
+    for (from, to, login) in [
+        ("\t\t# operator\n", "", "login\t198.51.100.7\t22"),
+        ("\t\t# operator\n", "\t\tmeta mark 7 drop\n\t\t# operator\n", login),
+        ("\t\t# operator\n", "\t\tip saddr 192.0.2.66 drop\n\t\t# operator\n", login),
+    ] {
+        assert!(Case::new(&[(&LOGIN, login)]).diff(&own(from, to)).is_ok(), "{to}");
+    }
+    let said =
+        Case::new(&[(&LOGIN, login)]).summary(&own("\t\t# operator\n", "\t\tmeta mark 7 drop\n\t\t# operator\n"));
+    assert!(said.contains("cannot be told from their text: one for your own login is added"), "{said}");
+    let lost = own("\t\t# operator\n", "");
+    let there = format!("file\t{d}\nlive\tA\nloaded\tA\t{d}\nenabled\tyes", d = sha256(&lost.text));
+    assert_eq!(Case::new(&[(&LOGIN, login), (&RULESET, &there)]).summary(&lost), "nothing");
 }
 
 #[test]

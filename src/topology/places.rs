@@ -114,6 +114,7 @@ fn default(t: &Topology, keys: &[&str]) -> Option<String> {
         ["mysql", "semi_sync"] => word(mysql?.semi_sync),
         ["mysql", "max_connections"] => word(mysql?.max_connections),
         ["firewall", "admin_from"] => empty(t.firewall.admin_from.is_empty(), "anyone"),
+        ["firewall", "confirm_within"] => word(t.firewall.confirm_within),
         ["firewall", "allow", n, "from"] => {
             empty(t.firewall.allow.get(n.parse::<usize>().ok()?)?.from.is_empty(), "anyone")
         }

@@ -4,7 +4,7 @@ use super::world::{HOSTS, World, until};
 use std::{fs, time::Duration};
 
 /// Takes out of the way what these cases put there, on any host, whether it is there or not.
-pub const MEND: &str = "systemctl stop e2e-lock 2>/dev/null; \
+pub const MEND: &str = "systemctl stop e2e-lock e2e-wall 2>/dev/null; nft delete table inet by_hand 2>/dev/null; \
     [ -L /etc/os-release ] || { rm -f /etc/os-release; ln -s ../usr/lib/os-release /etc/os-release; }; \
     rm -rf /etc/systemd/system/systemd-reboot.service.d; \
     while mountpoint -q /etc/haproxy; do umount /etc/haproxy; done; \

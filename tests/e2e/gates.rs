@@ -160,6 +160,17 @@ pub fn a_daemon_that_refuses_its_configuration_goes_back(w: &mut World) {
     let after: Vec<String> = HOSTS.iter().map(|host| serving(w, host)).collect();
     assert_eq!(after, before, "{run}");
     w.is_converged();
+
+    // A check that no backend passes: every server is up when the worker starts, and none a moment later.
+    w.topology = w
+        .original()
+        .replace("  algorithm: round-robin", "  algorithm: round-robin\n  health: { path: /not-there, interval: 1s }");
+    let run = w.foobar(&["apply", "--yes"]);
+    run.ends(4).says(&["no backend passes the balancer's check", "404", "lb-01 is what it was before"]);
+    let after: Vec<String> = HOSTS.iter().map(|host| serving(w, host)).collect();
+    assert_eq!(after, before, "{run}");
+    w.topology = w.original();
+    w.is_converged();
     w.authority();
     assert!(w.get("/healthz").contains("web-0"));
     w.foobar(&["verify"]).ends(0);

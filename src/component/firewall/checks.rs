@@ -5,6 +5,7 @@ use super::{Firewall, ssh_port};
 use crate::{
     base::{name::HostName, script::Script},
     component::{Answer, Check, Peers, Verdict, names::HAPROXY_LOCAL, site::Site},
+    resource::armed,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +32,7 @@ pub fn all(firewall: &Firewall, site: &Site) -> Vec<Check> {
     let mut checks = Vec::new();
     for host in site.hosts() {
         checks.push(loaded(host));
+        checks.push(confirmed(host));
         let edges = edges(firewall, site, host);
         if !edges.is_empty() {
             checks.push(connects(host, edges));
@@ -49,6 +51,23 @@ fn loaded(host: &HostName) -> Check {
             [live, loaded, "enabled"] if live == loaded => Verdict::Pass("as loaded by foobar".into()),
             [live, loaded, "enabled"] if live != loaded => Verdict::Fail("the table was changed at run time".into()),
             _ => Verdict::Fail("foobar's table is not loaded, or would not be at boot; `foobar apply` loads it".into()),
+        }
+    })
+}
+
+fn confirmed(host: &HostName) -> Check {
+    let script = Script::new()
+        .line(format!("for dir in {}/*/; do [ ! -d \"$dir\" ] || echo \"$dir\"; done", armed::DIR))
+        .line("systemctl list-units --all --plain --no-legend 'foobar-*-revert.*' | cut -d ' ' -f 1")
+        .line("echo end");
+    Check::new(NAME, host, "nothing waits for a confirmation", script, |answer| {
+        match answer.stdout.lines().collect::<Vec<_>>()[..] {
+            ["end"] => Verdict::Pass("nothing is armed".into()),
+            [ref left @ .., "end"] => Verdict::Fail(format!(
+                "new rules wait for their confirmation, or for the time when the former ones come back: {}",
+                left.join(", ")
+            )),
+            _ => Verdict::Error("it did not tell".into()),
         }
     })
 }
@@ -155,6 +174,17 @@ mod tests {
         for edge in ["lb-01:443", "lb-01:80", "lb-01:8404!", "web-01:80!", "web-01:8000!"] {
             assert!(from_web.contains(&edge.to_owned()), "{edge} not in {from_web:?}");
         }
+    }
+
+    #[test]
+    fn what_is_armed_and_whose_timer_is_left_is_told() {
+        let check = confirmed(&"web-01".parse().unwrap());
+        let judged = |stdout: &str| (check.judge)(&Answer { status: 0, stdout: stdout.into() });
+        assert_eq!(judged("end\n"), Verdict::Pass("nothing is armed".into()));
+        for left in ["/run/foobar.armed/firewall/\nend\n", "foobar-firewall-revert.timer\nend\n"] {
+            assert!(matches!(judged(left), Verdict::Fail(said) if said.contains("firewall")), "{left}");
+        }
+        assert!(matches!(judged(""), Verdict::Error(_)));
     }
 
     #[test]

@@ -9,21 +9,18 @@ use super::{
     origin::{self as why, Origin, Source},
     packages,
     site::Site,
-    spec::Protocol,
+    spec::{self, Protocol},
 };
 use crate::{
     base::{
-        name::{HostName, PackageName},
+        name::{HostName, JumpHost, PackageName},
         template::TemplateError,
     },
-    resource::ruleset::Ruleset,
+    resource::{Key, ruleset::Ruleset},
 };
 use ipnet::IpNet;
 use serde::Serialize;
 use std::net::IpAddr;
-
-/// Seconds until a ruleset goes back unless a new login confirms it: a slow host's login takes a few.
-const CONFIRM_WITHIN: u32 = 45;
 
 /// The template of the ruleset.
 const TEMPLATE: &str = "firewall/firewall.nft.tera";
@@ -121,10 +118,17 @@ fn admins(site: &Site) -> Option<Vec<IpNet>> {
     }
     let hosts = &site.topology.hosts;
     let jumps = hosts.iter().filter_map(|h| h.ssh.jump.as_ref());
-    from.extend(
-        jumps.filter_map(|j| hosts.iter().find(|h| h.name.as_str() == j.as_str())).map(|h| IpNet::from(h.address)),
-    );
+    from.extend(jumps.filter_map(|jump| hosts.iter().find(|h| is_jump(jump, h))).map(|h| IpNet::from(h.address)));
     Some(from)
+}
+
+/// Whether a jump host is that host of the site, by its name or its address.
+fn is_jump(jump: &JumpHost, host: &spec::Host) -> bool {
+    let place = jump.as_str().rsplit('@').next().unwrap_or_default();
+    let bare = place.strip_prefix('[').and_then(|p| p.split_once(']')).map(|(address, _)| address);
+    let bare = bare.or_else(|| place.split_once(':').filter(|(_, port)| !port.contains(':')).map(|(name, _)| name));
+    let bare = bare.unwrap_or(place);
+    bare == host.name.as_str() || bare.parse().is_ok_and(|address: IpAddr| address == host.address)
 }
 
 /// The networks that an endpoint's peers are; `None` is everyone.
@@ -217,10 +221,15 @@ impl Component for Firewall {
     }
 
     fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError> {
+        let within = site.topology.firewall.confirm_within.duration().as_secs();
+        let confirm_within = u32::try_from(within).unwrap_or(u32::MAX);
+        // One host goes first: where nobody can log in any more, it is the only one that has to put its rules back.
+        let first = site.hosts().next();
         for host in site.hosts() {
             let text = self.rendered(site, host)?;
             let admin_from = admins(site).unwrap_or_default();
-            desired.want(host, Ruleset { text, admin_from, confirm_within: CONFIRM_WITHIN }, []);
+            let after = first.filter(|first| *first != host).map(|first| Key::new(first, Ruleset::key()));
+            desired.want(host, Ruleset { text, admin_from, template: TEMPLATE, confirm_within }, after);
         }
         Ok(())
     }
@@ -231,5 +240,46 @@ impl Component for Firewall {
 
     fn origins(&self, site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
         origin::all(self, site, host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::{all, testing};
+
+    #[test]
+    fn a_jump_host_of_the_site_is_known_by_its_name_and_by_its_address() {
+        let host = |address: &str| spec::Host {
+            name: "lb-01".parse().unwrap(),
+            address: address.parse().unwrap(),
+            ssh: spec::Ssh::default(),
+        };
+        let is = |jump: &str, address: &str| is_jump(&jump.parse().unwrap(), &host(address));
+        for jump in ["lb-01", "admin@lb-01", "admin@lb-01:2222", "lb-01:22", "10.77.0.11", "root@10.77.0.11:22"] {
+            assert!(is(jump, "10.77.0.11"), "{jump}");
+        }
+        assert!(is("[fd00::1]:22", "fd00::1") && is("a@[fd00::1]", "fd00::1") && is("fd00::1", "fd00::1"));
+        for jump in ["lb-011", "lb-01.example.com", "10.77.0.1", "lb-02:22"] {
+            assert!(!is(jump, "10.77.0.11"), "{jump}");
+        }
+        let mut topology = testing::topology();
+        topology.firewall.admin_from = vec!["203.0.113.0/24".parse().unwrap()];
+        topology.hosts[1].ssh.jump = Some("admin@lb-01:22".parse().unwrap());
+        let from = admins(&testing::site(topology)).unwrap();
+        assert_eq!(from.iter().map(ToString::to_string).collect::<Vec<_>>(), ["203.0.113.0/24", "10.77.0.11/32"]);
+    }
+
+    #[test]
+    fn one_host_gets_its_rules_before_all_others() {
+        let site = testing::site(testing::topology());
+        let mut desired = Desired::default();
+        for component in all(&site).iter().filter(|c| c.name() == "firewall") {
+            component.resources(&site, &mut desired).unwrap();
+        }
+        let first = Key::new(&"lb-01".parse().unwrap(), Ruleset::key());
+        let after: Vec<_> = desired.wanted.iter().map(|w| (w.host.as_str(), w.after.clone())).collect();
+        assert_eq!(after[0], ("lb-01", vec![]));
+        assert!(after.len() > 2 && after[1..].iter().all(|(_, after)| *after == [first.clone()]), "{after:?}");
     }
 }

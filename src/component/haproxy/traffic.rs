@@ -8,6 +8,7 @@ use super::super::{
     spec,
     traffic::{Pool, Standing},
 };
+use super::CONFIG;
 use crate::{
     base::{
         name::HostName,
@@ -97,18 +98,15 @@ impl Web {
     /// Waits until a member answers the balancer's question with 200, or fails with what it answers and `then`.
     fn direct(&self, member: &HostName, then: &str) -> Script {
         let address = self.addresses.get(member).map(String::as_str).unwrap_or_default();
-        let direct = format!(
-            "get {} 80 {} {} | sed -n '1{{s/\\r$//;p}}'",
-            quote(address),
-            quote(&self.health_path),
-            quote(&self.name)
-        );
+        let direct = format!("get {} 80 \"$path\" {} | sed -n '1{{s/\\r$//;p}}'", quote(address), quote(&self.name));
+        // What the balancer asks today: another question is for its own reload, when all have been put back.
         Script::new()
+            .line(format!("path=$(sed -n 's/^[[:space:]]*http-check send .* uri \\([^ ]*\\) .*/\\1/p' {CONFIG} 2>/dev/null | head -n 1)"))
+            .line(format!("path=${{path:-{}}}", quote(&self.health_path)))
             .line("end=$(($(date +%s) + 20))")
             .line(format!("until said=$({direct}) && case $said in 'HTTP/1.'[01]' 200 '*) true ;; *) false ;; esac; do"))
             .line(format!(
-                "  [ \"$(date +%s)\" -lt $end ] || {{ printf '%s answers {} of the balancer with: %s{then}\\n' \"$name\" \"${{said:-nothing}}\" >&2; exit 1; }}",
-                self.health_path
+                "  [ \"$(date +%s)\" -lt $end ] || {{ printf '%s answers %s of the balancer with: %s{then}\\n' \"$name\" \"$path\" \"${{said:-nothing}}\" >&2; exit 1; }}"
             ))
             .line("  sleep 0.1")
             .line("done")

@@ -39,7 +39,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("app.secret", &["env", "file", "command", "generate"]),
     ("app.canary", &["write", "field", "read"]),
     ("mysql", &["engine", "primary", "replicas", "database", "semi_sync", "max_lag", "max_connections"]),
-    ("firewall", &["admin_from", "allow"]),
+    ("firewall", &["admin_from", "allow", "confirm_within"]),
     ("keep", &["generations", "releases"]),
     ("rollout", &["batch", "canary", "drain", "keep_serving"]),
     ("firewall.allow", &["on", "protocol", "port", "from"]),

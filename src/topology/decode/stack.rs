@@ -149,7 +149,9 @@ pub fn firewall(read: &mut Reader<'_>, node: &Node) -> Firewall {
     let fields = read.fields(node, "firewall");
     let admin_from = fields.get("admin_from").map(|n| read.networks(n)).unwrap_or_default();
     let rules = fields.get("allow").map(|n| read.list(n)).unwrap_or_default();
-    Firewall { admin_from, allow: rules.iter().filter_map(|n| allow(read, n)).collect() }
+    let confirm_within = fields.get("confirm_within").and_then(|n| read.span(n, "5s", "10m"));
+    let confirm_within = confirm_within.unwrap_or(Firewall::default().confirm_within);
+    Firewall { admin_from, allow: rules.iter().filter_map(|n| allow(read, n)).collect(), confirm_within }
 }
 
 fn allow(read: &mut Reader<'_>, node: &Node) -> Option<Allow> {

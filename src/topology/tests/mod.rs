@@ -58,6 +58,7 @@ firewall:
   admin_from: [203.0.113.0/24]
   allow:
     - { on: [lb-01], protocol: udp, port: 9100, from: [10.77.0.0/24] }
+  confirm_within: 90s
 keep: { generations: 3, releases: 2 }
 rollout: { batch: 25%, canary: 90s, drain: 1m, keep_serving: 75% }
 ";
@@ -102,7 +103,7 @@ fn every_key_is_read() {
     assert_eq!(app.canary.unwrap().field.as_str(), "message");
     let mysql = t.mysql.unwrap();
     assert_eq!((mysql.engine, mysql.max_lag.to_string(), mysql.max_connections), (Engine::Mariadb, "3s".into(), 200));
-    assert_eq!(t.firewall.allow[0].port, 9100);
+    assert_eq!((t.firewall.allow[0].port, t.firewall.confirm_within), (9100, Span::seconds(90)));
     assert_eq!((t.keep.generations, t.keep.releases), (3, 2));
     let (batch, canary) = (Share::Percent(25), Some(Span::seconds(90)));
     let rollout = Rollout { batch, canary, drain: Span::seconds(60), keep_serving: 75 };
