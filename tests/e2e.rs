@@ -37,6 +37,8 @@ mod kills;
 mod load;
 #[path = "e2e/locks.rs"]
 mod locks;
+#[path = "e2e/reboot.rs"]
+mod reboot;
 #[path = "e2e/removal.rs"]
 mod removal;
 #[path = "e2e/rolling.rs"]
@@ -83,6 +85,13 @@ const CASES: &[Case] = &[
     ("rolling::what_is_down_is_mended_first", rolling::what_is_down_is_mended_first),
     ("rolling::a_host_that_was_left_out_is_seen_and_put_back", rolling::a_host_that_was_left_out_is_seen_and_put_back),
     ("rolling::what_users_would_feel_can_be_refused", rolling::what_users_would_feel_can_be_refused),
+    ("reboot::a_replica_and_its_primary_reboot", reboot::a_replica_and_its_primary_reboot),
+    ("reboot::only_who_asks_for_it_reboots", reboot::only_who_asks_for_it_reboots),
+    ("reboot::a_host_that_stays_away_stops_the_run", reboot::a_host_that_stays_away_stops_the_run),
+    (
+        "reboot::no_request_is_lost_while_the_web_servers_reboot",
+        reboot::no_request_is_lost_while_the_web_servers_reboot,
+    ),
     ("gates::a_bad_release_goes_back_and_no_request_is_lost", gates::a_bad_release_goes_back_and_no_request_is_lost),
     ("gates::one_goes_ahead_and_the_others_are_spared", gates::one_goes_ahead_and_the_others_are_spared),
     (

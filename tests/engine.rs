@@ -3,6 +3,8 @@
 
 #[path = "engine/leases.rs"]
 mod leases_and_journals;
+#[path = "engine/reboots.rs"]
+mod reboots;
 #[path = "engine/undo.rs"]
 mod undo;
 
@@ -33,7 +35,7 @@ use std::{
     process::Stdio,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -48,6 +50,10 @@ struct Directories {
     fresh: Result<(), ()>,
     /// The directories belong to another one of these.
     is_guest: bool,
+    /// A script that is killed has lost its connection.
+    breaks: AtomicBool,
+    /// Hosts whose connections were given up, in that order.
+    forgotten: Mutex<Vec<String>>,
 }
 
 impl Directories {
@@ -55,12 +61,28 @@ impl Directories {
         let root = std::env::temp_dir().join(format!("foobar-engine-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(&root).unwrap();
-        Self { root, execs: AtomicUsize::new(0), cut: None, fresh: Ok(()), is_guest: false }
+        Self {
+            root,
+            execs: AtomicUsize::new(0),
+            cut: None,
+            fresh: Ok(()),
+            is_guest: false,
+            breaks: AtomicBool::new(false),
+            forgotten: Mutex::default(),
+        }
     }
 
     /// The same hosts over a connection that holds.
     fn without_cut(&self) -> Self {
-        Self { root: self.root.clone(), execs: AtomicUsize::new(0), cut: None, fresh: Ok(()), is_guest: true }
+        Self {
+            root: self.root.clone(),
+            execs: AtomicUsize::new(0),
+            cut: None,
+            fresh: Ok(()),
+            is_guest: true,
+            breaks: AtomicBool::new(false),
+            forgotten: Mutex::default(),
+        }
     }
 
     fn log(&self) -> String {
@@ -85,6 +107,18 @@ async fn sh(root: &Path, host: &HostName, script: &Script, cut: Option<usize>, o
         .replace("/var/lib/foobar", home.join("state").to_str().unwrap())
         .replace("/run/foobar.", &format!("{}/run/foobar.", home.display()))
         .replace("LOG", root.join("log").to_str().unwrap());
+    // A host that has a boot of its own in its directory is asked for that, and what its systemd says.
+    let text = match home.join("boot_id").exists() {
+        true => text
+            .replace("/proc/sys/kernel/random/boot_id", home.join("boot_id").to_str().unwrap())
+            .replace("systemctl is-system-running --wait", &format!("cat {}/systemd", home.display()))
+            .replace(
+                "systemctl list-units --failed --plain --no-legend",
+                "printf 'some.service x\\nother.service x\\n'",
+            )
+            .replace("HOME", home.to_str().unwrap()),
+        false => text,
+    };
     let text = &text[..cut.unwrap_or(text.len()).min(text.len())];
     let mut child = tokio::process::Command::new("sh")
         .stdin(Stdio::piped())
@@ -110,9 +144,9 @@ impl Transport for Directories {
     async fn run(&self, host: &HostName, script: &Script, on_line: OnLine<'_>) -> Result<Reply, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
         let reply = sh(&self.root, host, script, self.cut, on_line).await;
-        match self.cut {
-            None => Ok(reply),
-            Some(_) => Err(TransportError {
+        match self.cut.is_some() || (self.breaks.load(Ordering::Relaxed) && reply.status == 255) {
+            false => Ok(reply),
+            true => Err(TransportError {
                 host: host.clone(),
                 kind: TransportErrorKind::Lost,
                 what: "cut off".into(),
@@ -131,6 +165,10 @@ impl Transport for Directories {
                 help: String::new(),
             }),
         }
+    }
+
+    async fn forget(&self, host: &HostName) {
+        self.forgotten.lock().unwrap().push(host.to_string());
     }
 }
 

@@ -4,6 +4,7 @@ pub mod change;
 pub mod history;
 pub mod lab;
 pub mod lock;
+pub mod reboot;
 pub mod removal;
 #[cfg(test)]
 mod tests;
@@ -180,6 +181,16 @@ Examples:
 
 While a database account's password changes, the former one opens it too, until every app has the new one.")]
     Rotate(change::RotateArgs),
+    /// reboot hosts, drained meanwhile and proved before the next one goes
+    #[command(after_help = "\
+Examples:
+  foobar reboot -l @web                   the web servers, in the batches of `rollout`
+  foobar reboot --if-needed               who asks for it, or has a newer kernel installed than runs
+  foobar reboot -l db-02 --max-impact connection-drop
+
+Replicas go before their primary, balancers last. A primary is opened for writes again. What else
+differs from the topology is left as it is.")]
+    Reboot(reboot::RebootArgs),
     /// show who is at work on which host, or take a host back from a run that is gone
     #[command(after_help = "\
 Examples:

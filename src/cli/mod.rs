@@ -15,6 +15,7 @@ pub mod limit;
 mod local;
 mod lock;
 mod pack;
+mod reboot;
 mod recipes;
 mod rollback;
 mod rotate;
@@ -59,6 +60,7 @@ pub fn main() -> Exit {
                 Command::Show(args) => sealed::show(&screen, args),
                 Command::Apply(args) => recipes::apply(&screen, args).await,
                 Command::Rotate(args) => rotate::rotate(&screen, args).await,
+                Command::Reboot(args) => reboot::run(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
@@ -73,7 +75,11 @@ pub fn main() -> Exit {
         // A command that holds leases hears for itself, and gives them back first.
         let interrupted = async {
             match cli.command {
-                Command::Apply(_) => std::future::pending().await,
+                Command::Apply(_)
+                | Command::Rollback(_)
+                | Command::Rotate(_)
+                | Command::Reboot(_)
+                | Command::Destroy(_) => std::future::pending().await,
                 _ => lock::interrupted().await,
             }
         };

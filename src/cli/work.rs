@@ -16,13 +16,14 @@ use crate::{
         diff::{self, Basis},
         journal::{self, CutOff},
         observe,
+        reboot::{self, Rebooting},
         remove::Removal,
         saved::SavedSite,
         seal::{self, Traits},
         settle::{self, Mint as _},
     },
     report::json,
-    resource::Observation,
+    resource::{Observation, reboot::Asked},
     transport::ssh::{Destination, Options, Ssh},
 };
 use std::{
@@ -42,6 +43,8 @@ pub struct Work {
     pub ssh: Ssh,
     /// Secrets that are made anew, whatever the hosts keep.
     pub renew: BTreeSet<String>,
+    /// Where set, hosts are rebooted, and nothing is changed on them.
+    pub reboot: Option<reboot::Ask>,
     /// What the site was read from, without the app's release.
     pub saved: SavedSite,
 }
@@ -56,8 +59,10 @@ pub struct Look {
     pub traits: BTreeMap<HostName, Traits>,
     /// The number of the generation that carrying it out would make.
     pub generation: u64,
-    /// Runs that were cut off before.
+    /// Runs that were cut off before, and that this one goes on with.
     pub cut_off: Vec<CutOff>,
+    /// What is worth saying beside the plan, a line each.
+    pub notes: Vec<String>,
 }
 
 /// Reads the site and what it names; everything wrong with it has been said when it fails.
@@ -120,7 +125,7 @@ impl Work {
             screen.problem("foobar::local", &why, "set XDG_RUNTIME_DIR to a directory of your own");
             Exit::Failed
         })?;
-        Ok(Self { site, hosts, limit, ssh, saved, renew: BTreeSet::new() })
+        Ok(Self { site, hosts, limit, ssh, saved, renew: BTreeSet::new(), reboot: None })
     }
 
     /// Prints the hosts that the limit leaves.
@@ -143,7 +148,14 @@ impl Work {
     }
 
     fn desired(&self, screen: &Screen, removal: Removal) -> Result<Desired, Exit> {
-        if removal.everything { Ok(Desired::default()) } else { compile(screen, &self.site) }
+        if removal.everything {
+            return Ok(Desired::default());
+        }
+        let mut desired = compile(screen, &self.site)?;
+        for host in self.hosts.iter().filter(|_| self.reboot.is_some()) {
+            desired.want(host, Asked, []);
+        }
+        Ok(desired)
     }
 
     /// The same under leases, which are taken in the same exec: what is planned is what will be found.
@@ -181,7 +193,13 @@ impl Work {
             limit: &self.limit,
             removal,
         };
-        let plan = diff::diff(&basis).map_err(|refusals| {
+        let mut cut_off = journal::cut_off(&seen, held::is_dead);
+        let made = match &self.reboot {
+            // It goes on with none of them.
+            Some(ask) => reboot::plan(&basis, ask, &std::mem::take(&mut cut_off)),
+            None => diff::diff(&basis).map(|plan| Rebooting { plan, notes: Vec::new() }),
+        };
+        let Rebooting { plan, notes } = made.map_err(|refusals| {
             screen.refusals(&refusals);
             Exit::Failed
         })?;
@@ -190,8 +208,8 @@ impl Work {
             let asked = observe::collectors(desired.wanted.iter().filter(|w| w.host == *host));
             (host.clone(), seal::traits(observation, asked.into_values(), key))
         });
-        let (generation, cut_off) = (journal::next(&seen), journal::cut_off(&seen, held::is_dead));
-        Ok(Look { traits: traits.collect(), secrets, plan, generation, cut_off })
+        let generation = journal::next(&seen);
+        Ok(Look { traits: traits.collect(), secrets, plan, generation, cut_off, notes })
     }
 }
 

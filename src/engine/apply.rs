@@ -46,6 +46,7 @@ pub async fn apply(
     let book = Book {
         states: vec![State::Waiting; plan.steps.len()],
         output: BTreeMap::new(),
+        boots: BTreeMap::new(),
         outcome: Outcome::default(),
         halted: false,
         ways: BTreeMap::new(),
@@ -105,7 +106,9 @@ impl Course<'_> {
             };
             let (reply, ()) = join(sent, self.confirm(transport, host, confirmations)).await;
             opens = false;
-            self.close(host, &batch, reply);
+            if !self.reboot(transport, host, &batch).await {
+                self.close(host, &batch, reply);
+            }
         }
     }
 
@@ -122,8 +125,14 @@ impl Course<'_> {
                 State::Waiting => {}
                 _ => continue,
             }
-            if step.after.iter().all(|before| book.states[*before] == State::Done || batch.contains(before)) {
+            // A host that goes down takes whatever is sent with it along.
+            let is_alone = step.change.reboot.is_none() || batch.is_empty();
+            if is_alone && step.after.iter().all(|before| book.states[*before] == State::Done || batch.contains(before))
+            {
                 batch.push(step.id);
+                if step.change.reboot.is_some() {
+                    break;
+                }
             } else {
                 waiting = true;
             }
@@ -155,6 +164,7 @@ impl Course<'_> {
                     summary: step.change.summary.clone(),
                 });
             }
+            "boot" => drop(self.book().boots.insert(step.id, text.to_owned())),
             "out" => {
                 let line = self.redact(text);
                 self.book().output.entry(step.id).or_default().push(line.clone());

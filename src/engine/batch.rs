@@ -36,14 +36,20 @@ impl Course<'_> {
             let failed = journal::ended(step, "failed");
             // What waits for its confirmation has not ended yet.
             let done = step.change.confirm.as_ref().map_or_else(|| journal::ended(step, "done"), |_| ":".into());
+            // A host that goes down ends what runs there, the step's own shell too. It is done when the host is back.
+            let (boot, ended, done) = match step.change.reboot {
+                Some(_) => (format!("echo \"@boot {id} $l_boot\""), "[ $rc -gt 128 ] || ", "exit 0".to_owned()),
+                None => (String::new(), "", format!("{done}; echo '@done {id}'")),
+            };
             script = script
                 .line(format!("{} && {} || exit 74", lease::note(claim, &progress), journal::begun(number, step)))
+                .line(boot)
                 .line(format!("echo '@start {id}'"))
                 .line("( ( set -eu")
                 .then(&step.change.script)
                 .line(") </dev/null >\"$tmp/out\" 2>&1 9<&-; exit $? )")
-                .line(format!("rc=$?; [ $rc = 0 ] || {{ {failed}; {sync}; tail -n 30 \"$tmp/out\" | sed 's/^/@out {id} /'; echo; echo \"@fail {id} $rc\"; exit 1; }}"))
-                .line(format!("{done}; echo '@done {id}'"));
+                .line(format!("rc=$?; [ $rc = 0 ] || {ended}{{ {failed}; {sync}; tail -n 30 \"$tmp/out\" | sed 's/^/@out {id} /'; echo; echo \"@fail {id} $rc\"; exit 1; }}"))
+                .line(done);
         }
         if !batch.is_empty() {
             script = script.line(sync);

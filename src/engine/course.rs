@@ -86,6 +86,8 @@ pub(super) struct Course<'a> {
 pub(super) struct Book {
     pub(super) states: Vec<State>,
     pub(super) output: BTreeMap<StepId, Vec<String>>,
+    /// The boots that steps are about to end.
+    pub(super) boots: BTreeMap<StepId, String>,
     pub(super) outcome: Outcome,
     pub(super) halted: bool,
     /// Groups that have to go back, by their place in the plan.

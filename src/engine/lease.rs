@@ -30,6 +30,8 @@ const FAREWELL: Duration = Duration::from_secs(8);
 struct Taken {
     hosts: BTreeMap<HostName, (u64, bool)>,
     asked: u64,
+    /// Those of them that are on their way through a reboot.
+    away: BTreeSet<HostName>,
 }
 
 impl Taken {
@@ -83,6 +85,23 @@ impl Leases {
     /// renews.
     pub fn is_at_work(&self) {
         self.at_work.store(true, Ordering::Relaxed);
+    }
+
+    /// This host is going down by the run's own doing: there is nothing to renew until it is back.
+    pub fn leave(&self, host: &HostName) {
+        self.taken().away.insert(host.clone());
+    }
+
+    /// It is back, and the run's.
+    pub fn regain(&self, host: &HostName) {
+        self.taken().away.remove(host);
+    }
+
+    /// It is back, and another run's: nothing there is to be given back.
+    pub fn lose(&self, host: &HostName) {
+        let mut taken = self.taken();
+        taken.away.remove(host);
+        taken.hosts.remove(host);
     }
 
     /// What is to be done on each host under its lease just before that is given back.
@@ -212,12 +231,17 @@ impl Leases {
         let pause = Duration::from_secs(u64::from(self.claim.ttl)) / 3;
         loop {
             tokio::time::sleep(pause).await;
-            let hosts: Vec<(HostName, (u64, bool))> =
-                self.taken().hosts.iter().map(|(host, known)| (host.clone(), *known)).collect();
+            let hosts: Vec<(HostName, (u64, bool))> = {
+                let taken = self.taken();
+                let here = taken.hosts.iter().filter(|(host, _)| !taken.away.contains(*host));
+                here.map(|(host, known)| (host.clone(), *known)).collect()
+            };
+            let renew = lease::renew(&self.claim);
             let renewed = hosts.iter().map(|(host, _)| async {
-                // A host that cannot be asked now is asked again next time; what was lost then, its next command sees.
-                let reply = transport.run(host, &lease::renew(&self.claim), &|_| {}).await;
-                reply.ok().filter(|r| r.status == HELD).and_then(|r| Lease::read(&r.stdout))
+                // A host that cannot be asked now is asked again next time; what was lost then, its next command sees. One
+                // that went silent must not cost the others their leases.
+                let reply = tokio::time::timeout(pause, transport.run(host, &renew, &|_| {})).await;
+                reply.ok()?.ok().filter(|r| r.status == HELD).and_then(|r| Lease::read(&r.stdout))
             });
             for ((host, known), lost) in hosts.iter().zip(join_all(renewed).await) {
                 // What was only asked for then, or has been given back since, is not lost.

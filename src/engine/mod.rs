@@ -8,4 +8,5 @@ pub mod course;
 pub mod lease;
 pub mod mint;
 pub mod observe;
+pub mod reboot;
 pub mod verify;

@@ -162,7 +162,8 @@ impl Host {
         Ok(())
     }
 
-    /// Starts it, in a session of its own that outlives this process. It is not up yet when this returns.
+    /// Starts it, in a session of its own that outlives this process, and boots it again after each reboot. It is not up yet
+    /// when this returns.
     pub fn boot(&self) -> Result<()> {
         if self.process().is_some() {
             net::attach_host_link(&self.lab, &self.name);

@@ -123,7 +123,7 @@ fn before(key: &Key, after: &BTreeMap<Key, &Vec<Key>>, step_of: &BTreeMap<Key, S
 }
 
 /// Why a host cannot be worked on at all.
-fn unfit(host: &HostName, seen: &Observation) -> Option<Refusal> {
+pub(super) fn unfit(host: &HostName, seen: &Observation) -> Option<Refusal> {
     let refuse = |what: String, help: &str| Some(Refusal { host: host.clone(), what, help: help.into() });
     let system = seen.get(&FACTS, "system").unwrap_or_default();
     let field = |at: usize| system.get(at).map(String::as_str).unwrap_or("unknown");

@@ -1,5 +1,6 @@
 //! From what shall be and what is to what is to do: the desired state, the probe and its reply, settled secrets, the
-//! difference, what is taken away, and the order of it, which takes hosts out of service and back. Pure; no step is run here.
+//! difference, what is taken away, what is rebooted, and the order of it, which takes hosts out of service and back. Pure;
+//! no step is run here.
 
 pub mod desired;
 pub mod diff;
@@ -9,6 +10,7 @@ pub mod history;
 pub mod journal;
 pub mod lease;
 pub mod observe;
+pub mod reboot;
 pub mod remove;
 pub mod rendered;
 pub mod rollout;

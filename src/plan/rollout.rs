@@ -173,6 +173,8 @@ fn members<'a>(plan: &Plan, ground: Ground<'a>) -> Vec<Member<'a>> {
         };
         member.mended = member.at.iter().filter_map(mends).collect();
     }
+    // In the plan's own order, whichever balancer knows whom.
+    members.sort_by_key(|m| m.covered.first().copied().unwrap_or(StepId::MAX));
     members
 }
 

@@ -46,6 +46,7 @@ const MYSQL: &str = r#"
 first=$(mktemp --tmpdir=/var/lib/mysql-files)
 chown mysql:mysql "$first"
 cat >"$first" <<'SQL'
+SET SESSION sql_log_bin=0;
 USE mysql;
 INSTALL PLUGIN auth_socket SONAME 'auth_socket.so';
 ALTER USER 'root'@'localhost' IDENTIFIED WITH 'auth_socket';

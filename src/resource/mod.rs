@@ -25,6 +25,7 @@ pub mod owned;
 #[cfg(test)]
 mod owned_tests;
 pub mod packages;
+pub mod reboot;
 pub mod registry;
 pub mod release;
 pub mod removal;
@@ -44,6 +45,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
 
 /// Where foobar keeps what it must know on each host, root-only.
@@ -316,6 +318,10 @@ pub struct Change {
     /// Where set, the change undoes itself on the host unless this script is run over a fresh connection in time.
     #[serde(skip)]
     pub confirm: Option<Script>,
+    /// Where set, the script takes its own host down, and the change is done once that is up in another boot, within this
+    /// time. What ran before is not proved by it.
+    #[serde(skip)]
+    pub reboot: Option<Duration>,
     /// Undoes it at once where nothing confirmed it: says on standard output what is back, or fails where it was confirmed
     /// all the same.
     #[serde(skip)]
@@ -340,6 +346,7 @@ impl Change {
             drift: None,
             script,
             confirm: None,
+            reboot: None,
             recall: None,
             undo: None,
         }
@@ -402,6 +409,11 @@ pub trait Resource: fmt::Debug + Send + Sync {
 
     /// What differs, and the script that mends it; none where nothing does. Pure.
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal>;
+
+    /// What a reboot of its host means for it; none where it means nothing, or where it is not there to be missed.
+    fn at_boot(&self, _seen: &Seen<'_>) -> Option<reboot::AtBoot> {
+        None
+    }
 
     /// What foobar owns on the host because of it: what is taken away once no topology asks for it any more.
     fn footprint(&self) -> Vec<owned::Owned> {

@@ -5,6 +5,7 @@ use super::{
     Action, Change, Drift, Impact, Observation, Probe, Refusal, Resource, ResourceId, Seen,
     database::{recorded, settled},
     dialect::{Dialect, RECORDS, Server, literal},
+    reboot::{AtBoot, Proof},
     service::Service,
 };
 use crate::base::{
@@ -341,5 +342,18 @@ impl Resource for Replication {
             change.details.push(format!("it {what}: {variable} was changed at run time"));
         }
         Ok(Some(change))
+    }
+
+    fn at_boot(&self, seen: &Seen<'_>) -> Option<AtBoot> {
+        let server = Server::new(self.dialect, seen.here);
+        let runs = |thread: &str| server.replica(&format!("Replica_{thread}_Running")) == Some("Yes");
+        // The server's own unit says what is felt.
+        (runs("IO") && runs("SQL")).then(|| AtBoot {
+            impact: Impact::None,
+            proof: Some(Proof::Step {
+                summary: format!("see that it replicates from {} again", self.primary),
+                script: self.running(),
+            }),
+        })
     }
 }

@@ -5,6 +5,7 @@
 use super::{
     Action, Change, Collector, Drift, Impact, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
     owned::{Kind, Owned, joined},
+    reboot::{AtBoot, Proof},
     state_digest, undo,
 };
 use crate::base::{
@@ -306,6 +307,16 @@ impl Resource for Service {
         change.details = details;
         change.drift = drift.filter(|_| loaded && was_started);
         Ok(Some(change))
+    }
+
+    fn at_boot(&self, seen: &Seen<'_>) -> Option<AtBoot> {
+        let fields = seen.here.get(&UNITS, &self.unit).unwrap_or_default();
+        let field = |at: usize| fields.get(at).map(String::as_str).unwrap_or("-");
+        // One that does not run is not missed, and one that is not enabled does not come back: another plan's business.
+        (field(1) == "active").then(|| AtBoot {
+            impact: self.restart_impact,
+            proof: (field(2) == "enabled").then(|| Proof::Unit(self.unit.clone())),
+        })
     }
 
     fn footprint(&self) -> Vec<Owned> {

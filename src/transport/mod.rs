@@ -64,4 +64,9 @@ pub trait Transport: Sync {
     /// The same over a connection of its own, made for this call: what proves that a new login still works.
     fn run_fresh(&self, host: &HostName, script: &Script)
     -> impl Future<Output = Result<Reply, TransportError>> + Send;
+
+    /// Whatever connection to `host` is kept is not used again: the host is going down, and may not say so.
+    fn forget(&self, _host: &HostName) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }

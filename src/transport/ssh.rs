@@ -356,6 +356,21 @@ impl Transport for Ssh {
         let _ = session.close().await;
         reply
     }
+
+    async fn forget(&self, host: &HostName) {
+        let Some(line) = self.lines.get(host) else { return };
+        let session = line.session.lock().await.take();
+        let _ = fs::remove_file(self.sockets.join(format!("{}.at", self.name(host, &line.destination))));
+        let Some(session) = session else { return };
+        let dir = session.control_socket().parent().map(Path::to_path_buf);
+        // Its master would wait for a host that is gone. Who still uses it for another command lets it go by itself.
+        if let Some(session) = Arc::into_inner(session) {
+            let _ = session.close().await;
+        }
+        if let Some(dir) = dir.filter(|dir| dir.starts_with(&self.sockets) && *dir != self.sockets) {
+            let _ = fs::remove_dir_all(dir);
+        }
+    }
 }
 
 fn lost(host: &HostName, what: &str) -> TransportError {
