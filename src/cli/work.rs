@@ -2,6 +2,7 @@
 
 use super::{
     args::{JsonArgs, LimitArgs, ReachArgs, SiteArgs},
+    descriptors,
     exit::Exit,
     gather::{self, Gathered},
     held, limit,
@@ -12,7 +13,7 @@ use crate::{
     component::{self, Desired, site::Site},
     engine::{self, lease::Leases, mint::SystemMint},
     plan::{
-        Plan, desired,
+        Plan, clock, desired,
         diff::{self, Basis},
         journal::{self, CutOff},
         observe,
@@ -58,6 +59,8 @@ pub struct Look {
     pub generation: u64,
     /// Runs that were cut off before.
     pub cut_off: Vec<CutOff>,
+    /// Hosts whose clock is far off, and by how many seconds they are ahead.
+    pub clocks: Vec<(HostName, i64)>,
 }
 
 /// Reads the site and what it names; everything wrong with it has been said when it fails.
@@ -101,6 +104,7 @@ impl Work {
     ) -> Result<Self, Exit> {
         let Gathered { site, ssh_config: config, saved, .. } = gathered;
         let hosts: Vec<HostName> = site.hosts().cloned().collect();
+        descriptors::for_hosts(screen, hosts.len())?;
         let limit = limit.unwrap_or_else(|| hosts.iter().cloned().collect());
         let options = Options {
             config: reach.ssh_config.clone().or(config),
@@ -191,7 +195,8 @@ impl Work {
             (host.clone(), seal::traits(observation, asked.into_values(), key))
         });
         let (generation, cut_off) = (journal::next(&seen), journal::cut_off(&seen, held::is_dead));
-        Ok(Look { traits: traits.collect(), secrets, plan, generation, cut_off })
+        let clocks = clock::off(&seen, mint.now());
+        Ok(Look { traits: traits.collect(), secrets, plan, generation, cut_off, clocks })
     }
 }
 

@@ -1,6 +1,7 @@
 //! From what shall be and what is to what is to do: the desired state, the probe and its reply, settled secrets, the
 //! difference, what is taken away, and the order of it, which takes hosts out of service and back. Pure; no step is run here.
 
+pub mod clock;
 pub mod desired;
 pub mod diff;
 pub mod explain;
