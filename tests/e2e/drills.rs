@@ -148,7 +148,7 @@ fn cut(w: &mut World, started: Started) -> Run {
     assert_eq!(found.len(), 1, "one connection to web-01: {found:?}");
     assert!(Command::new("kill").args(["-9", &found[0].to_string()]).status().unwrap().success());
     let run = w.finish(&["apply", "--yes"], started);
-    run.ends(7).says(&["web-01", "the connection was lost while a script ran", "run foobar again"]);
+    run.ends(1).says(&["web-01", "the connection was lost while a script ran", "run foobar again"]);
     assert!(!runs(w, "web-01", "flock -n /var/lib/foobar true"), "what was begun on web-01 has not gone on: {run}");
     run
 }
@@ -238,12 +238,40 @@ pub fn a_replica_is_cut_off(w: &mut World) {
     assert!(w.get("/").contains("Welcome"), "the site is read all the while");
 
     w.on("web-02", "nft delete table inet e2e");
+    hangs(w);
     arrives(w, "web-02", "that nobody waits for");
     assert!(until(Duration::from_secs(60), || waits(w)), "writes do not wait for the replica that is back");
     sign(w, "web-01", "since the replica is back");
     arrives(w, "web-02", "since the replica is back");
     w.is_converged();
     is_proved(w);
+}
+
+/// MariaDB 11.8 can stop answering anyone when a replica comes back whose former connection was cut in silence: who ends
+/// that connection's thread waits for the receiver of acknowledgements, and that one for the dead connection
+/// (`kill_zombie_dump_threads`, `Ack_receiver::remove_slave`). It is said then of the server that does not answer, and
+/// nothing is advised that would lose its data; the way that is named leads back.
+fn hangs(w: &mut World) {
+    let unit = unit(w);
+    let answers = |w: &World| runs(w, "web-01", &format!("timeout -s KILL 5 {unit} -e 'SELECT 1'"));
+    // The replica tries again every 5 s.
+    let is_back = |w: &World| {
+        let is_on = || answers(w) && waits(w);
+        until(Duration::from_secs(30), is_on)
+    };
+    if is_back(w) || answers(w) {
+        return;
+    }
+    println!("    {}: the primary hangs since its replica is back", w.suite);
+    assert_eq!(w.engine(), "mariadb");
+    let run = w.foobar(&["plan"]);
+    run.ends(1).says(&["web-01", "does not answer root through its socket", "systemctl kill -s KILL mariadb"]);
+    assert!(!run.stderr.contains("RESET REPLICA"), "{run}");
+    assert!(run.took < Duration::from_secs(60), "{run}");
+    w.foobar(&["verify"]).ends(3).says(&["web-01"]);
+    w.on("web-01", "systemctl kill -s KILL mariadb");
+    assert!(until(Duration::from_secs(60), || answers(w)), "it does not start again");
+    w.apply(&[]).says(&["make the primary writable"]);
 }
 
 /// The primary's service is stopped: what is read is read on, nothing is promoted by itself, and the next apply starts it
