@@ -201,8 +201,9 @@ const CUT_OFF: &str = "nft add table inet e2e; nft 'add chain inet e2e out { typ
 
 /// Whether the primary's writes wait for a replica at the moment.
 fn waits(w: &World) -> bool {
-    let name = if w.engine() == "mysql" { "source" } else { "master" };
-    sql(w, "web-01", &format!("SHOW STATUS LIKE 'Rpl_semi_sync_{name}_status'")).trim().ends_with("ON")
+    let (client, name) = (unit(w), if w.engine() == "mysql" { "source" } else { "master" });
+    let ask = format!("timeout -s KILL 5 {client} -N -e \"SHOW STATUS LIKE 'Rpl_semi_sync_{name}_status'\"");
+    w.lab.exec("web-01", &ask).is_ok_and(|said| said.stdout.trim().ends_with("ON"))
 }
 
 /// A write waits for the replica as long as it may, then goes on, and the next does not wait at all; `verify` says that
@@ -255,11 +256,7 @@ fn hangs(w: &mut World) {
     let unit = unit(w);
     let answers = |w: &World| runs(w, "web-01", &format!("timeout -s KILL 5 {unit} -e 'SELECT 1'"));
     // The replica tries again every 5 s.
-    let is_back = |w: &World| {
-        let is_on = || answers(w) && waits(w);
-        until(Duration::from_secs(30), is_on)
-    };
-    if is_back(w) || answers(w) {
+    if until(Duration::from_secs(30), || waits(w)) || answers(w) {
         return;
     }
     println!("    {}: the primary hangs since its replica is back", w.suite);
