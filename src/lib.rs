@@ -16,16 +16,26 @@
 //! | floor | room | what lives there |
 //! |---|---|---|
 //! | 1 | `base/` | names parsed once, secrets, shell scripts, templates, digests |
-//! | 2 | `resource/` | what a host can have, one kind a file: how it is probed, how it differs |
+//! | 2 | `resource/` | what a host can have, one kind a file: how it is probed, how it differs, how it goes back |
 //! | 3 | `component/` | what is deployed, one component a file: its resources, its checks, its endpoints; `spec.rs` has the YAML shape of all of them, since the site that each reads holds every one |
 //! | 4 | `topology/` | the user's YAML: parse, locate, validate, lints |
 //! | 5 | `plan/` | desired, observed, settled secrets, diff, what is taken away, order; the lease and the generations of a host, as scripts and what they say |
 //! | 6 | `event/` | the border between doing and showing |
 //! | 7 | `transport/` | one method, `run(host, script)`; `ssh.rs` is the one that uses the network |
-//! | 8 | `engine/` | generic effects: observe, apply (a ready-queue over the graph), leases, verify, and the mint of secrets |
+//! | 8 | `engine/` | generic effects: observe, apply (a ready-queue over the graph), what goes back after a failure, leases, verify, and the mint of secrets |
 //! | 9 | `report/` | events and plans into text, live progress, JSON lines |
 //! | 10 | `cli/` | clap, exit codes, reading local files, one short recipe a command |
 //! | apart | `lab/` | real throw-away hosts on this machine; nothing imports it but `cli` |
+//!
+//! # What goes back
+//!
+//! A step's change carries its way back ([`resource::undo`]), made of what the plan saw and of what the run keeps of what it
+//! replaces; it comes out of the same call as the change itself. `plan/group.rs` says which steps stand or fall together: the
+//! services that one proof is about, and what was put in place for them alone. Files land when their service's turn has
+//! come, so that a failure leaves every other host with the files that it runs with. Where a proof fails, `engine/back.rs`
+//! takes the group back on its own host, has it proved by the same steps and put back in service. Where nothing ran before,
+//! there is no state to go back to, and what was made stays for the next run to go on from. Packages, accounts, data
+//! and migrations have no way back.
 //!
 //! # What foobar owns
 //!

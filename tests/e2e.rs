@@ -84,6 +84,7 @@ const CASES: &[Case] = &[
     ("rolling::a_host_that_was_left_out_is_seen_and_put_back", rolling::a_host_that_was_left_out_is_seen_and_put_back),
     ("rolling::what_users_would_feel_can_be_refused", rolling::what_users_would_feel_can_be_refused),
     ("gates::a_bad_release_goes_back_and_no_request_is_lost", gates::a_bad_release_goes_back_and_no_request_is_lost),
+    ("gates::one_goes_ahead_and_the_others_are_spared", gates::one_goes_ahead_and_the_others_are_spared),
     (
         "gates::a_host_is_left_for_inspection_where_that_is_asked_for",
         gates::a_host_is_left_for_inspection_where_that_is_asked_for,

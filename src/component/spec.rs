@@ -81,13 +81,15 @@ pub struct Rollout {
     pub batch: Share,
     /// How long requests in flight are waited for before a host is taken out all the same. Default: 30s.
     pub drain: Span,
+    /// How long one host is watched in service before the others are changed. Default: no host goes ahead.
+    pub canary: Option<Span>,
     /// Backends that serve at any moment, at least, in percent of all, rounded up. Default: 50.
     pub keep_serving: u8,
 }
 
 impl Default for Rollout {
     fn default() -> Self {
-        Self { batch: Share::Hosts(1), drain: Span::seconds(30), keep_serving: 50 }
+        Self { batch: Share::Hosts(1), canary: None, drain: Span::seconds(30), keep_serving: 50 }
     }
 }
 

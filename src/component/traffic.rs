@@ -46,4 +46,8 @@ pub trait Pool: fmt::Debug + Send + Sync {
 
     /// What runs there to prove a member that was changed without being taken out: it answers, and gets requests.
     fn check(&self, member: &HostName) -> (ResourceId, Change);
+
+    /// What runs there to watch a member that goes ahead of the others, for so many seconds: it stays up, and its answers
+    /// are no errors.
+    fn watch(&self, member: &HostName, seconds: u64) -> (ResourceId, Change);
 }

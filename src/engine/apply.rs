@@ -204,10 +204,11 @@ impl Course<'_> {
             book.states[id] = State::Done;
             let has_failed = book.outcome.failed.iter().any(|(failed, _)| *failed == id);
             if has_failed {
-                book.outcome.recovered.push(id)
-            } else {
-                book.outcome.done.push(id)
+                book.outcome.recovered.push(id);
+            } else if !book.outcome.done.contains(&id) {
+                book.outcome.done.push(id);
             }
+            self.left(&mut book);
             millis
         };
         self.tell(Event::StepDone { step: id, host: self.step(id).host.clone(), millis });
@@ -226,6 +227,7 @@ impl Course<'_> {
             book.halted = true;
             book.outcome.failed.push((id, why.clone()));
             self.turn_back(&mut book, id, heard);
+            self.left(&mut book);
         }
         self.tell(Event::StepFailed { step: id, host: self.step(id).host.clone(), why });
         self.moved.send_modify(|n| *n += 1);

@@ -6,12 +6,24 @@ use super::course::{Book, Course, Next, State, Undone, Way};
 use crate::{
     base::{name::HostName, script::Script},
     event::Event,
-    plan::{StepId, journal, lease},
+    plan::{Step, StepId, journal, lease},
     resource::{STATE_DIR, undo::Turn},
     transport::{Reply, TransportError},
 };
 
 impl Course<'_> {
+    /// Notes that a step has ended: a host that is taken out for its way back may be out now. One that cannot be taken out is
+    /// no better off as it is.
+    pub(super) fn left(&self, book: &mut Book) {
+        for (at, way) in &mut book.ways {
+            let drains = &self.plan.groups[*at].drains;
+            let is_out = |drain: &StepId| matches!(book.states[*drain], State::Done | State::Failed);
+            if *way == Way::Leaving && drains.iter().all(is_out) {
+                *way = Way::Due;
+            }
+        }
+    }
+
     /// Notes that a failed step's group has to go back, if it can. `heard` is false where the host itself is silent.
     pub(super) fn turn_back(&self, book: &mut Book, failed: StepId, heard: bool) {
         if !heard || !self.undoes {
@@ -20,7 +32,13 @@ impl Course<'_> {
         for (at, group) in self.plan.groups.iter().enumerate() {
             let is_known = book.ways.contains_key(&at);
             if group.holds(failed) && !is_known && !self.way_back(book, at).is_empty() {
-                book.ways.insert(at, Way::Due);
+                // Whoever was put back and fails while it is watched is not restarted under its visitors.
+                let serves = group.gates.iter().any(|gate| book.states[*gate] == State::Done);
+                let way = if serves && !group.drains.is_empty() { Way::Leaving } else { Way::Due };
+                if way == Way::Leaving {
+                    group.drains.iter().for_each(|drain| book.states[*drain] = State::Waiting);
+                }
+                book.ways.insert(at, way);
             }
         }
     }
@@ -56,7 +74,8 @@ impl Course<'_> {
                 _ => false,
             };
             let is_begun = group.steps.iter().any(|id| book.states[*id] != State::Waiting);
-            matches!(book.ways.get(&at), Some(Way::Due | Way::Running)) || (is_begun && group.gates.iter().any(can_end))
+            matches!(book.ways.get(&at), Some(Way::Leaving | Way::Due | Way::Running))
+                || (is_begun && group.gates.iter().chain(&group.watches).any(can_end))
         })
     }
 
@@ -96,14 +115,18 @@ impl Course<'_> {
             return Next::Back(at, self.way_back(book, at));
         }
         // A gate that failed, or that waits for what goes back, is asked again afterwards.
-        let is_open = |way: Option<&Way>| matches!(way, Some(Way::Due | Way::Running));
+        let is_open = |way: Option<&Way>| matches!(way, Some(Way::Leaving | Way::Due | Way::Running));
         let mut waiting = self.is_on_trial(book, host)
             || groups().any(|(at, g)| {
                 is_open(book.ways.get(&at)) && g.gates.iter().any(|gate| self.step(*gate).host == *host)
             });
-        let mut batch: Vec<StepId> = Vec::new();
+        let leaves =
+            |id: &StepId| groups().any(|(at, g)| book.ways.get(&at) == Some(&Way::Leaving) && g.drains.contains(id));
+        let of_host = |s: &&Step| s.host == *host && book.states[s.id] == State::Waiting;
+        let mut batch: Vec<StepId> =
+            self.plan.steps.iter().filter(of_host).map(|s| s.id).filter(|id| leaves(id)).collect();
         for step in self.plan.steps.iter().filter(|s| s.host == *host) {
-            if book.states[step.id] != State::Waiting || !self.is_next(book, step.id) {
+            if book.states[step.id] != State::Waiting || batch.contains(&step.id) || !self.is_next(book, step.id) {
                 continue;
             }
             let at = self.plan.groups.iter().position(|g| g.gates.contains(&step.id));

@@ -103,6 +103,8 @@ pub(super) enum Next {
 /// How far a group's way back is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Way {
+    /// It serves already, and is taken out of service for it first.
+    Leaving,
     /// Its host does it next.
     Due,
     /// It is on its way.

@@ -19,12 +19,15 @@ pub struct Group {
     /// Steps on balancers that prove it afterwards: where one fails, the group goes back. Without any, each service's own
     /// proof is the one that counts.
     pub gates: Vec<StepId>,
+    /// Steps on balancers that watch it for a while in service: where one fails, the group goes back as well, and is not
+    /// watched again.
+    pub watches: Vec<StepId>,
 }
 
 impl Group {
     /// Whether its own steps, or those that prove it, have this one among them.
     pub fn holds(&self, step: StepId) -> bool {
-        self.steps.contains(&step) || self.gates.contains(&step)
+        [&self.steps, &self.gates, &self.watches].into_iter().any(|all| all.contains(&step))
     }
 
     /// The host that it is on.
@@ -112,6 +115,7 @@ pub fn groups(steps: &[Step], pools: &[Box<dyn Pool>]) -> Vec<Group> {
             steps: grounds(steps, &services).into_iter().chain(services).collect::<BTreeSet<_>>().into_iter().collect(),
             drains: pools.iter().filter_map(|p| at(p.balancer(), p.drain(member).0)).collect(),
             gates,
+            watches: pools.iter().filter_map(|p| at(p.balancer(), p.watch(member, 0).0)).collect(),
         });
     }
     for step in steps.iter().filter(|s| is_service(s) && !taken.contains(&s.id)) {

@@ -12,7 +12,7 @@ use crate::{
         Desired,
         traffic::{Pool, Standing},
     },
-    resource::{Action, Capacity, Change, Impact, Observation, Refusal, ResourceId},
+    resource::{Action, Capacity, Change, Impact, Observation, Refusal, ResourceId, undo::Turn},
 };
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
@@ -74,6 +74,9 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
         for member in mending {
             member.covered.iter().for_each(|id| plan.steps[*id].change.is_drained = true);
         }
+        let mut graph = Graph::new(plan.steps, &[]);
+        graph.files_late(&BTreeSet::new());
+        plan.steps = graph.ordered().ok_or_else(|| circle(ground))?;
         return Ok(plan);
     }
     let will_serve = serving.len() + mending.iter().filter(|m| m.will_serve()).count();
@@ -105,17 +108,31 @@ pub fn rolled(mut plan: Plan, ground: &Ground<'_>) -> Result<Plan, Vec<Refusal>>
     for some in std::iter::once(&wholly[..]).filter(|w| !w.is_empty()).chain(partly.chunks(1)) {
         before = graph.bracket(some, leaves, &before, ground, true);
     }
-    for some in rolling.chunks(batch) {
+    // One goes ahead where there are others that may be spared its fate.
+    let canary = ground.desired.rollout.canary.filter(|_| rolling.len() > 1);
+    let (ahead, behind) = rolling.split_at(usize::from(canary.is_some()));
+    for some in ahead.chunks(1).chain(behind.chunks(batch)) {
         let leaves = Capacity { serving: will_serve.saturating_sub(some.len()), of };
         before = graph.bracket(some, leaves, &before, ground, drains);
+        if let (Some(span), true) = (canary, some[0].host == rolling[0].host) {
+            before = graph.watched(some[0], span.duration().as_secs(), &before);
+        }
     }
     graph.balancers_last(ground);
-    plan.steps = graph.ordered().ok_or_else(|| {
-        let host = members[0].host.clone();
-        let what = "the steps of this plan wait for each other in a circle".to_owned();
-        vec![Refusal { host, what, help: "this is a fault in foobar; please report it".into() }]
-    })?;
+    // Those of a host that is taken out have their place already.
+    graph.files_late(&members.iter().flat_map(|m| m.covered.iter().copied()).collect());
+    plan.steps = graph.ordered().ok_or_else(|| circle(ground))?;
     Ok(plan)
+}
+
+fn circle(ground: &Ground<'_>) -> Vec<Refusal> {
+    let what = "the steps of this plan wait for each other in a circle".to_owned();
+    let refusal = |host: &HostName| Refusal {
+        host: host.clone(),
+        what: what.clone(),
+        help: "this is a fault in foobar; please report it".into(),
+    };
+    ground.seen.keys().take(1).map(refusal).collect()
 }
 
 /// Every host that some balancer knows.
@@ -294,6 +311,18 @@ impl Graph {
         put_back
     }
 
+    /// Has a host that is back in service watched; answers what watches it.
+    fn watched(&mut self, member: &Member<'_>, seconds: u64, before: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut watches = BTreeSet::new();
+        for (pool, _) in &member.at {
+            let (id, change) = pool.watch(member.host, seconds);
+            let at = self.push(pool.balancer(), id, change, (member.covered.last().copied().unwrap_or(0), 3));
+            self.nodes[at].after.clone_from(before);
+            watches.insert(at);
+        }
+        watches
+    }
+
     /// A balancer that is reloaded or restarted meets no host that is out.
     fn balancers_last(&mut self, ground: &Ground<'_>) {
         let pools = &ground.desired.pools;
@@ -302,7 +331,7 @@ impl Graph {
         let ids: Vec<(&dyn Pool, ResourceId)> = pools
             .iter()
             .flat_map(|p| p.members().iter().map(|m| (p.as_ref(), m)))
-            .flat_map(|(p, m)| [(p, p.put_back(m).0), (p, p.check(m).0)])
+            .flat_map(|(p, m)| [p.put_back(m).0, p.check(m).0, p.watch(m, 0).0].map(|id| (p, id)))
             .collect();
         let back: BTreeSet<usize> = (0..self.nodes.len())
             .filter(|at| ids.iter().any(|(pool, id)| is_of(&self.nodes[*at], id, *pool)))
@@ -310,6 +339,21 @@ impl Graph {
         for node in &mut self.nodes {
             if pools.iter().any(|p| is_of(node, &p.service(), p.as_ref())) {
                 node.after.extend(&back);
+            }
+        }
+    }
+
+    /// What a service that runs is given waits for all that the service itself waits for: where something before it fails,
+    /// its files are still those that it runs with.
+    fn files_late(&mut self, settled: &BTreeSet<StepId>) {
+        let steps: Vec<Step> =
+            self.nodes.iter().map(|n| Step { after: n.after.iter().copied().collect(), ..n.step.clone() }).collect();
+        let resumes = |s: &&Step| s.change.undo.as_ref().is_some_and(|u| u.turn == Turn::Resume);
+        for step in steps.iter().filter(resumes).filter(|s| !settled.contains(&s.id)) {
+            let own = group::own(&steps, &[step.id].into());
+            let others: BTreeSet<usize> = step.after.iter().copied().filter(|b| !own.contains(b)).collect();
+            for id in own {
+                self.nodes[id].after.extend(&others);
             }
         }
     }

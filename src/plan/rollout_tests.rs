@@ -56,6 +56,10 @@ impl Pool for Made {
         let change = Change::new(Action::Check, format!("check {member}"), Script::raw("check"));
         (ResourceId::new("check", member.as_str()), change)
     }
+    fn watch(&self, member: &HostName, seconds: u64) -> (ResourceId, Change) {
+        let change = Change::new(Action::Check, format!("watch {member} for {seconds} s"), Script::raw("watch"));
+        (ResourceId::new("watch", member.as_str()), change)
+    }
 }
 
 /// A plan under construction, and what it is judged with.
@@ -359,4 +363,27 @@ fn what_goes_back_together_is_what_one_proof_is_about() {
     let back = groups[0].way_back(&plan, |_| true);
     assert_eq!(names(&back), "web-01 write environment, web-01 restart app");
     assert_eq!(groups[0].way_back(&plan, |id| plan.steps[id].resource.kind == "files").len(), 1);
+}
+
+#[test]
+fn one_goes_ahead_and_is_watched_where_that_is_asked_for() {
+    let canary = |case: Case| {
+        let case = case.batch(Share::Hosts(2), 0);
+        Case { rollout: Rollout { canary: Some(crate::base::name::Span::seconds(30)), ..case.rollout }, ..case }
+    };
+    let three = Case::new(&[Serving, Serving, Serving]).restart("web-01").restart("web-02").restart("web-03");
+    insta::assert_snapshot!(canary(three).order());
+    let one = Case::new(&[Serving, Serving]).restart("web-02");
+    assert!(!canary(one).order().contains("watch"), "there is nobody to be spared");
+}
+
+#[test]
+fn a_service_that_runs_gets_its_files_when_its_turn_has_come() {
+    let undo = |turn| Some(crate::resource::undo::Undo::new(turn, "undo", Script::new()));
+    let mut case = reloads(&["web-01"]);
+    case = case.step("lb-01", ("files", "balancer"), "write balancer.cfg", Impact::None, &[]);
+    case = case.step("lb-01", ("service", "balancer"), "reload balancer", Impact::Reload, &[1, 2]);
+    case.steps[2].change.undo = undo(Turn::Replace);
+    case.steps[3].change.undo = undo(Turn::Resume);
+    insta::assert_snapshot!(case.order());
 }

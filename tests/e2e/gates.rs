@@ -3,7 +3,7 @@
 
 use super::{
     load::{Load, Tally},
-    rolling::{lost, server},
+    rolling::{lost, server, under_load},
     world::{HOSTS, Run, World, until},
 };
 use std::fs;
@@ -82,6 +82,41 @@ pub fn a_bad_release_goes_back_and_no_request_is_lost(w: &mut World) {
     w.foobar(&["verify"]).ends(0);
 }
 
+/// One goes ahead: a release whose health is good and whose pages are errors meets the visitors of one host, for as long as
+/// it takes to see it, and is taken out before it goes back.
+pub fn one_goes_ahead_and_the_others_are_spared(w: &mut World) {
+    w.converge();
+    w.topology = w.original() + "rollout: { canary: 40s }\n";
+    let path = w.dir.join("guestbook/wsgi.py");
+    let good = fs::read_to_string(&path).unwrap();
+    let index = "    began = time.perf_counter()\n";
+    assert!(good.contains(index));
+    fs::write(&path, good.replacen(index, &format!("    abort(500)\n{index}"), 1)).unwrap();
+    let before: Vec<String> = HOSTS.iter().map(|host| serving(w, host)).collect();
+    let load = Load::start(w);
+    let run = w.foobar(&["apply", "--yes"]);
+    let tally = load.stop(w, "a canary that answers with errors");
+    run.ends(4).says(&[
+        "watch web-01 for 40 s",
+        "were errors while it was watched",
+        "web-01 is what it was before, and serves again",
+    ]);
+    assert!(!run.stderr.contains("drain web-02 … ok"), "{run}");
+    let after: Vec<String> = HOSTS.iter().map(|host| serving(w, host)).collect();
+    assert_eq!(after, before, "{run}");
+    // Errors of the release itself are all that anybody met, and of these as few as it takes to see them.
+    assert!(tally.broken == 0 && tally.refused > 0 && tally.refused * 4 < tally.made, "{tally:?}");
+
+    fs::write(&path, good.replacen("SHOWN = 60, 500, 30", "SHOWN = 60, 500, 31", 1)).unwrap();
+    let tally = under_load(w, "a canary that does well", |w| {
+        w.topology = w.topology.replace("40s", "3s");
+        w.apply(&[]).says(&["watch web-01 for 3 s", "put web-02 back"]);
+    });
+    assert_eq!(lost("a canary that does well", &tally), None);
+    fs::write(&path, &good).unwrap();
+    w.converge();
+}
+
 /// `--no-rollback` leaves the host to be looked at, out of service; the next apply goes on from there.
 pub fn a_host_is_left_for_inspection_where_that_is_asked_for(w: &mut World) {
     w.converge();
@@ -124,6 +159,17 @@ pub fn a_daemon_that_refuses_its_configuration_goes_back(w: &mut World) {
     run.ends(4).says(&["reload haproxy", "lb-01 is what it was before", "put back haproxy configuration"]);
     let after: Vec<String> = HOSTS.iter().map(|host| serving(w, host)).collect();
     assert_eq!(after, before, "{run}");
+    w.is_converged();
+
+    // A check that no backend passes: every server is up when the worker starts, and none a moment later.
+    w.topology = w
+        .original()
+        .replace("  algorithm: round-robin", "  algorithm: round-robin\n  health: { path: /not-there, interval: 1s }");
+    let run = w.foobar(&["apply", "--yes"]);
+    run.ends(4).says(&["no backend passes the balancer's check", "404", "lb-01 is what it was before"]);
+    let after: Vec<String> = HOSTS.iter().map(|host| serving(w, host)).collect();
+    assert_eq!(after, before, "{run}");
+    w.topology = w.original();
     w.is_converged();
     w.authority();
     assert!(w.get("/healthz").contains("web-0"));

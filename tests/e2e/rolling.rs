@@ -7,7 +7,7 @@ use super::{
 use std::{fs, time::Duration};
 
 /// Changes the site somehow, under load, and answers what became of the requests.
-fn under_load(w: &mut World, what: &str, change: impl FnOnce(&mut World)) -> Tally {
+pub fn under_load(w: &mut World, what: &str, change: impl FnOnce(&mut World)) -> Tally {
     let load = Load::start(w);
     change(w);
     let tally = load.stop(w, what);

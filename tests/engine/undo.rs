@@ -21,7 +21,7 @@ fn rolling(restart: &str, back: &str) -> Plan {
     plan.steps[0].change.undo =
         undo(Turn::Replace, "put back files", "echo unfiles >>LOG; rm -f LOG.bad; [ -n \"$FOOBAR_BEFORE\" ]");
     plan.steps[2].change.undo = undo(Turn::Resume, "restart app as it was", "echo again >>LOG");
-    plan.groups = vec![Group { steps: vec![0, 2], drains: vec![1], gates: vec![3] }];
+    plan.groups = vec![Group { steps: vec![0, 2], drains: vec![1], gates: vec![3], watches: vec![] }];
     plan
 }
 
@@ -163,4 +163,34 @@ async fn a_host_that_is_silent_is_not_taken_back_by_guess() {
     hosts.cut = Some(100_000);
     let (outcome, _) = run(&hosts, &plan).await;
     assert!(outcome.undone.is_empty() && !outcome.is_rolled_back, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_host_that_fails_while_it_is_watched_leaves_before_it_goes_back() {
+    let hosts = Directories::new("undo-watch");
+    let mut plan = rolling("echo restarted >>LOG", PROOF);
+    let watch = Script::raw("echo watched >>LOG; echo '9 of 40 answers were errors'; false");
+    plan.steps.insert(
+        4,
+        Step {
+            id: 4,
+            host: "lb".parse().unwrap(),
+            resource: ResourceId::new("test", "watch"),
+            change: Change::new(Action::Check, "watch", watch),
+            after: vec![3],
+        },
+    );
+    (plan.steps[5].id, plan.steps[5].after) = (5, vec![4]);
+    plan.groups[0].watches = vec![4];
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert_eq!(hosts.log(), "files\nout\nrestarted\nasked\nback\nwatched\nout\nunfiles\nagain\nasked\nback\n");
+    assert_eq!((ids(&outcome.failed), &outcome.done[..], outcome.is_rolled_back), (vec![4], &[1, 3][..], true));
+
+    // Where it cannot be taken out, it goes back all the same.
+    std::fs::remove_file(hosts.root.join("log")).unwrap();
+    plan.steps[1].change.script = Script::raw("echo out >>LOG; [ ! -e LOG.failed ]");
+    let _ = std::fs::remove_file(hosts.root.join("log.failed"));
+    let (outcome, _) = run(&hosts, &plan).await;
+    assert!(hosts.log().ends_with("watched\nout\nunfiles\nagain\nasked\nback\n"), "{}", hosts.log());
+    assert_eq!((ids(&outcome.failed), outcome.is_rolled_back), (vec![4, 1], false));
 }

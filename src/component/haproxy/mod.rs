@@ -205,6 +205,7 @@ fn proof(site: &Site, haproxy: &spec::Haproxy, host: &HostName, generation: &str
         .line("fi")
         .line(STAT)
         .line(format!("await_up {}", rises.min(50)))
+        .line(format!("one_answers {}", haproxy.health.interval.duration().as_secs() + 6))
 }
 
 /// Where the drop-in has each worker leave its servers' states for the next one.
@@ -221,11 +222,23 @@ fn certificates(site: &Site, host: &HostName) -> Script {
 }
 
 /// `stat` prints the counters of the backend's servers; `await_up FIFTHS` waits until all are up, so many fifths of a
-/// second at most.
+/// second at most; `one_answers SECONDS` fails where none of them has passed a check of this worker by then: it takes all for
+/// healthy when it starts, and a check that none can pass would take the whole site down a moment later.
 const STAT: &str = r#"stat() { echo 'show stat web 4 -1' | socat -t 3 - UNIX-CONNECT:/run/haproxy/admin.sock; }
 await_up() {
   left=$1
   while [ "$left" -gt 0 ] && stat | grep '^web,' | grep -qvE ',(UP|no check),'; do left=$((left - 1)); sleep 0.2; done
+}
+checks() {
+  stat | awk -F , 'NR == 1 { for (n = 1; n <= NF; n++) at[$n] = n; next } $1 == "web" { print $2, $at["check_status"], $at["check_code"] }'
+}
+one_answers() {
+  read -r now _ </proc/uptime; end=$((${now%.*} + $1))
+  until said=$(checks) && { [ -z "$said" ] || printf '%s\n' "$said" | grep -qE ' (\* )?L[467]OK( |$)'; }; do
+    read -r now _ </proc/uptime
+    [ "${now%.*}" -lt "$end" ] || { echo "no backend passes the balancer's check as it is now:" >&2; printf '%s\n' "$said" >&2; exit 1; }
+    sleep 0.2
+  done
 }"#;
 
 impl Component for Haproxy {

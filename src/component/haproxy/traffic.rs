@@ -8,6 +8,7 @@ use super::super::{
     spec,
     traffic::{Pool, Standing},
 };
+use super::CONFIG;
 use crate::{
     base::{
         name::HostName,
@@ -51,6 +52,16 @@ set_state() {
   [ -z "$(printf %s "$said" | tr -d '\n ')" ] || { echo "haproxy does not take $name to $1: $said" >&2; exit 1; }
 }"#;
 
+/// `counters` prints a server's errors, and all its answers.
+const WATCH: &str = r#"counters() {
+  runtime 'show stat web 4 -1' | awk -F , -v name="$name" '
+    NR == 1 { for (n = 1; n <= NF; n++) at[$n] = n; next }
+    $1 ~ /^web$/ && $2 == name {
+      errors = $at["hrsp_5xx"] + $at["econ"] + $at["eresp"]
+      print errors, $at["hrsp_2xx"] + $at["hrsp_3xx"] + $at["hrsp_4xx"] + errors
+    }'
+}"#;
+
 /// One balancer with the web servers behind it.
 #[derive(Clone, Debug)]
 pub struct Web {
@@ -87,18 +98,15 @@ impl Web {
     /// Waits until a member answers the balancer's question with 200, or fails with what it answers and `then`.
     fn direct(&self, member: &HostName, then: &str) -> Script {
         let address = self.addresses.get(member).map(String::as_str).unwrap_or_default();
-        let direct = format!(
-            "get {} 80 {} {} | sed -n '1{{s/\\r$//;p}}'",
-            quote(address),
-            quote(&self.health_path),
-            quote(&self.name)
-        );
+        let direct = format!("get {} 80 \"$path\" {} | sed -n '1{{s/\\r$//;p}}'", quote(address), quote(&self.name));
+        // What the balancer asks today: another question is for its own reload, when all have been put back.
         Script::new()
+            .line(format!("path=$(sed -n 's/^[[:space:]]*http-check send .* uri \\([^ ]*\\) .*/\\1/p' {CONFIG} 2>/dev/null | head -n 1)"))
+            .line(format!("path=${{path:-{}}}", quote(&self.health_path)))
             .line("end=$(($(clock) + 20000))")
             .line(format!("until said=$({direct}) && case $said in 'HTTP/1.'[01]' 200 '*) true ;; *) false ;; esac; do"))
             .line(format!(
-                "  [ \"$(clock)\" -lt $end ] || {{ printf '%s answers {} of the balancer with: %s{then}\\n' \"$name\" \"${{said:-nothing}}\" >&2; exit 1; }}",
-                self.health_path
+                "  [ \"$(clock)\" -lt $end ] || {{ printf '%s answers %s of the balancer with: %s{then}\\n' \"$name\" \"$path\" \"${{said:-nothing}}\" >&2; exit 1; }}"
             ))
             .line("  sleep 0.1")
             .line("done")
@@ -222,6 +230,27 @@ impl Pool for Web {
             .line("done");
         let change = Change::new(Action::Check, format!("check {member}"), script);
         (ResourceId::new("check", format!("{BACKEND}/{member}")), change)
+    }
+
+    /// Errors are answers of 5xx, broken answers and refused connections, as the balancer counts them. A few in many are any
+    /// application's: five, and more than one in twenty, are this change's.
+    fn watch(&self, member: &HostName, seconds: u64) -> (ResourceId, Change) {
+        let script = Self::start(member)
+            .line(WATCH)
+            .line("set -- $(counters) && first_errors=${1:-0} first_all=${2:-0}")
+            .line("read -r now _ </proc/uptime; now=${now%.*}")
+            .line(format!("end=$((now + {seconds}))"))
+            .line("while [ \"$now\" -lt \"$end\" ]; do")
+            .line("  sleep 1")
+            .line("  read -r now _ </proc/uptime; now=${now%.*}")
+            .line("  set -- $(state)")
+            .line("  [ \"${1:-0} $((${2:-1} & 9))\" = '2 0' ] || { echo \"$name went down while it was watched (state, held, result, health: $*)\" >&2; exit 1; }")
+            .line("  set -- $(counters); errors=$((${1:-0} - first_errors)) all=$((${2:-0} - first_all))")
+            .line("  [ \"$errors\" -lt 5 ] || [ $((errors * 20)) -le \"$all\" ] || { echo \"$errors of $all answers of $name were errors while it was watched\" >&2; exit 1; }")
+            .line("done");
+        let change = Change::new(Action::Check, format!("watch {member} for {seconds} s"), script);
+        let change = change.detail("the others are changed when it has served so long without errors");
+        (ResourceId::new("watch", format!("{BACKEND}/{member}")), change)
     }
 }
 

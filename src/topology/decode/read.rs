@@ -41,7 +41,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("mysql", &["engine", "primary", "replicas", "database", "semi_sync", "max_lag", "max_connections"]),
     ("firewall", &["admin_from", "allow"]),
     ("keep", &["generations", "releases"]),
-    ("rollout", &["batch", "drain", "keep_serving"]),
+    ("rollout", &["batch", "canary", "drain", "keep_serving"]),
     ("firewall.allow", &["on", "protocol", "port", "from"]),
 ];
 

@@ -15,6 +15,8 @@ pub fn rollout(read: &mut Reader<'_>, node: &Node) -> Rollout {
     let default = Rollout::default();
     Rollout {
         batch: fields.get("batch").and_then(|n| share(read, n)).unwrap_or(default.batch),
+        // Whoever deploys waits for it.
+        canary: fields.get("canary").and_then(|n| read.span(n, "1s", "1h")),
         // A request that takes longer than an hour is not one that a change waits for.
         drain: fields.get("drain").and_then(|n| read.span(n, "0s", "1h")).unwrap_or(default.drain),
         keep_serving: fields.get("keep_serving").and_then(|n| percent(read, n, 0)).unwrap_or(default.keep_serving),

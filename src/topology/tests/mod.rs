@@ -59,7 +59,7 @@ firewall:
   allow:
     - { on: [lb-01], protocol: udp, port: 9100, from: [10.77.0.0/24] }
 keep: { generations: 3, releases: 2 }
-rollout: { batch: 25%, drain: 1m, keep_serving: 75% }
+rollout: { batch: 25%, canary: 90s, drain: 1m, keep_serving: 75% }
 ";
 
 fn sources(topology: &str, inventory: Option<&str>) -> Sources {
@@ -104,7 +104,8 @@ fn every_key_is_read() {
     assert_eq!((mysql.engine, mysql.max_lag.to_string(), mysql.max_connections), (Engine::Mariadb, "3s".into(), 200));
     assert_eq!(t.firewall.allow[0].port, 9100);
     assert_eq!((t.keep.generations, t.keep.releases), (3, 2));
-    let rollout = Rollout { batch: Share::Percent(25), drain: Span::seconds(60), keep_serving: 75 };
+    let (batch, canary) = (Share::Percent(25), Some(Span::seconds(90)));
+    let rollout = Rollout { batch, canary, drain: Span::seconds(60), keep_serving: 75 };
     assert_eq!(t.rollout, rollout);
 }
 
