@@ -51,7 +51,7 @@ pub fn a_backend_is_killed(w: &mut World) {
         let of = |w: &World| w.on("web-01", &format!("systemctl show --value -p MainPID -p ActiveState {unit}"));
         let before = of(w);
         w.on("web-01", &format!("systemctl kill -s KILL {unit}"));
-        let is_back = || of(w) != before && of(w).contains("\nactive");
+        let is_back = || of(w) != before && of(w).lines().any(|line| line == "active");
         assert!(until(Duration::from_secs(30), is_back), "{unit} stays away: {}", of(w));
         serves(w, "web-01");
     }
