@@ -25,6 +25,8 @@ mod damage;
 mod database;
 #[path = "e2e/drift.rs"]
 mod drift;
+#[path = "e2e/drills.rs"]
+mod drills;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/first.rs"]
@@ -145,6 +147,14 @@ const CASES: &[Case] = &[
     ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),
     ("faults::the_disk_is_full", faults::the_disk_is_full),
     ("faults::a_host_is_down", faults::a_host_is_down),
+    ("drills::a_backend_is_killed", drills::a_backend_is_killed),
+    ("drills::a_backend_falls_silent", drills::a_backend_falls_silent),
+    ("drills::a_connection_is_cut_in_the_middle_of_a_step", drills::a_connection_is_cut_in_the_middle_of_a_step),
+    ("drills::a_replica_is_cut_off", drills::a_replica_is_cut_off),
+    ("drills::the_primary_is_stopped", drills::the_primary_is_stopped),
+    ("drills::a_clock_is_far_off", drills::a_clock_is_far_off),
+    ("drills::this_machine_has_too_few_files_to_open", drills::this_machine_has_too_few_files_to_open),
+    ("drills::dpkg_was_interrupted", drills::dpkg_was_interrupted),
     ("locks::two_applies_at_once_never_interleave", locks::two_applies_at_once_never_interleave),
     (
         "locks::a_lease_is_held_at_the_question_and_can_be_seen_and_broken",

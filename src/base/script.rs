@@ -4,6 +4,11 @@
 use base64::Engine as _;
 use std::fmt;
 
+/// A shell function `clock` that prints the milliseconds since the host was booted, to a hundredth of a second. Deadlines go
+/// by it: the time of day can jump while somebody waits (an hour back, when a wrong clock is set right), and this cannot.
+/// It starts no process of another program, as `date` would.
+pub const CLOCK: &str = r#"clock() { read -r up _ </proc/uptime; echo "${up%.*}${up#*.}0"; }"#;
+
 /// A piece of POSIX sh. It may carry secrets (they travel on stdin), so its `Debug` shows its size alone.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Script(String);
@@ -100,6 +105,20 @@ mod tests {
         let script = Script::new().feed(&bytes, "cat");
         let out = Command::new("sh").arg("-c").arg(script.text()).output().unwrap();
         assert_eq!(out.stdout, bytes);
+    }
+
+    #[test]
+    fn a_deadline_is_not_moved_by_the_time_of_day() {
+        // A `date` that says something else each time is not asked.
+        let script = format!(
+            "date() {{ exit 9; }}\n{CLOCK}\nbegun=$(clock); sleep 0.1; echo \"$begun $(clock)\"; cat /proc/uptime"
+        );
+        let out = Command::new("sh").args(["-eu", "-c", &script]).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        let all: Vec<f64> = text.split_whitespace().map(|n| n.parse().unwrap()).collect();
+        let [begun, after, uptime, _] = all[..] else { panic!("{text}") };
+        assert!(after - begun >= 90.0 && after / 1000.0 <= uptime, "{text}");
+        assert!(uptime - after / 1000.0 < 60.0, "milliseconds since boot: {text}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
     engine::{course::Run, lease::Leases},
     event::Event,
     plan::{
+        clock,
         history::{self as past, Generation},
         journal,
         saved::SavedSite,
@@ -33,8 +34,11 @@ pub fn run<'a>(work: &Work, look: &Look, leases: &'a Leases, undoes: bool) -> Ru
     }
 }
 
-/// Says on stderr, and among the events, which runs were cut off.
+/// Says on stderr, and among the events, which runs were cut off, and whose clock is far off.
 pub fn note(screen: &Screen, look: &Look) {
+    for (host, ahead) in &look.clocks {
+        screen.events().tell(Event::Note { host: Some(host.clone()), text: clock::note(*ahead) });
+    }
     for text in journal::notes(&look.cut_off, !look.plan.is_empty()) {
         screen.events().tell(Event::Note { host: None, text });
     }

@@ -5,6 +5,7 @@ pub mod args;
 pub mod bound;
 mod carry;
 mod command;
+mod descriptors;
 mod destroy;
 pub mod exit;
 pub mod gather;
@@ -37,6 +38,9 @@ pub fn main() -> Exit {
         Err(exit) => return exit,
     };
     let screen = Screen::new(&cli.talk);
+    if let Err(exit) = descriptors::prepare(&screen) {
+        return exit;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use super::{
     args::{JsonArgs, LimitArgs, ReachArgs, SiteArgs},
+    descriptors,
     exit::Exit,
     gather::{self, Gathered},
     held, limit,
@@ -12,7 +13,7 @@ use crate::{
     component::{self, Desired, site::Site},
     engine::{self, lease::Leases, mint::SystemMint},
     plan::{
-        Plan, desired,
+        Plan, clock, desired,
         diff::{self, Basis},
         journal::{self, CutOff},
         observe,
@@ -63,6 +64,8 @@ pub struct Look {
     pub cut_off: Vec<CutOff>,
     /// What is worth saying beside the plan, a line each.
     pub notes: Vec<String>,
+    /// Hosts whose clock is far off, and by how many seconds they are ahead.
+    pub clocks: Vec<(HostName, i64)>,
 }
 
 /// Reads the site and what it names; everything wrong with it has been said when it fails.
@@ -106,6 +109,7 @@ impl Work {
     ) -> Result<Self, Exit> {
         let Gathered { site, ssh_config: config, saved, .. } = gathered;
         let hosts: Vec<HostName> = site.hosts().cloned().collect();
+        descriptors::for_hosts(screen, hosts.len())?;
         let limit = limit.unwrap_or_else(|| hosts.iter().cloned().collect());
         let options = Options {
             config: reach.ssh_config.clone().or(config),
@@ -208,8 +212,9 @@ impl Work {
             let asked = observe::collectors(desired.wanted.iter().filter(|w| w.host == *host));
             (host.clone(), seal::traits(observation, asked.into_values(), key))
         });
+        let clocks = clock::off(&seen, mint.now());
         let generation = journal::next(&seen);
-        Ok(Look { traits: traits.collect(), secrets, plan, generation, cut_off, notes })
+        Ok(Look { traits: traits.collect(), secrets, plan, generation, cut_off, notes, clocks })
     }
 }
 

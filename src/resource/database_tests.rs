@@ -323,6 +323,16 @@ fn an_empty_primary_never_opens_over_a_replica_with_data() {
 }
 
 #[test]
+fn a_primary_that_does_not_answer_is_not_taken_for_an_empty_one() {
+    for (at, _) in RECORDED.iter().enumerate() {
+        let plan = Pair::new(at, |n, t| if n == 0 { "error\tERROR 2013\n".into() } else { t }).plan();
+        let refused: Vec<&String> = plan.iter().filter(|l| l.starts_with("refused")).collect();
+        let want = "refused: the database server does not answer root through its socket: ERROR 2013";
+        assert_eq!(refused, [want], "{plan:?}");
+    }
+}
+
+#[test]
 fn a_stopped_replica_that_comes_back_goes_on_from_where_it_was() {
     let held = "state\tstopped\nschema\tfoo_bar\t3\n";
     let resting = |n: usize, _: String| if n == 1 { format!("{held}following\tyes\n") } else { held.into() };

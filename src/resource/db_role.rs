@@ -66,7 +66,12 @@ impl Resource for Writable {
             return Err(Refusal {
                 host: seen.host.clone(),
                 what: format!("the database server does not answer root through its socket: {why}"),
-                help: format!("make `{} -u root` work on the host, as its package sets it up", self.dialect.program()),
+                help: format!(
+                    "make `{} -u root` work on the host, as its package sets it up; a server that hangs is ended with \
+                     `systemctl kill -s KILL {}`, and the next apply opens it again",
+                    self.dialect.program(),
+                    self.unit
+                ),
             });
         }
         let refuse = |what: String, help: &str| Err(Refusal { host: seen.host.clone(), what, help: help.into() });

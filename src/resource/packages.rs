@@ -10,13 +10,20 @@ use crate::base::{
     script::{Script, quote},
 };
 
-/// One `dpkg-query` for all names, and whether a killed run left its policy file behind.
+/// One `dpkg-query` for all names, whether a killed run left its policy file behind, and packages that an interrupted dpkg
+/// left between two states (`dpkg --audit` would name them, and takes longer). Where apt or dpkg is at work this very moment,
+/// they are on their way: its lock is somebody's, as the kernel lists it.
 pub static PACKAGES: Collector = Collector {
     name: "packages",
     volatile: &[],
     body: r#"
 dpkg-query -W -f '${Package}\t${db:Status-Status}\t${Version}\n' -- "$@" 2>/dev/null
 grep -qs '^# foobar:' /usr/sbin/policy-rc.d && printf 'policy-rc.d\tleft\n'
+cd /var/lib/dpkg 2>/dev/null || return 0
+set -- updates/[0-9]*
+[ -e "$1" ] || grep -qsE '^Status: .* (half-installed|half-configured|unpacked|triggers-awaited|triggers-pending)$' status || return 0
+! stat -c ':%i ' lock lock-frontend 2>/dev/null | grep -qFf - /proc/locks || return 0
+printf 'dpkg\tinterrupted\t%s\n' "$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | grep -vE '^(installed|config-files|not-installed) ' | sed 's/.* //' | paste -sd ' ')"
 :"#,
 };
 
@@ -102,7 +109,17 @@ impl Resource for Packages {
         let installed = |name: &PackageName| {
             seen.here.get(&PACKAGES, name.as_str()).is_some_and(|f| f.first().is_some_and(|s| s == "installed"))
         };
+        let interrupted = seen.here.get(&PACKAGES, "dpkg");
         let missing: Vec<&str> = self.names.iter().filter(|n| !installed(n)).map(PackageName::as_str).collect();
+        if let Some(interrupted) = interrupted.filter(|_| missing.is_empty()) {
+            let script = Script::new().line("set --").line("( set -eu").line(INSTALL.trim()).line(")");
+            let names = interrupted.get(1).filter(|names| !names.is_empty());
+            let names = names.map_or(String::new(), |names| format!(": {names}"));
+            return Ok(Some(
+                Change::new(Action::Update, "finish what an interrupted dpkg left", script)
+                    .detail(format!("installed by half{names}")),
+            ));
+        }
         if missing.is_empty() {
             let left = seen.here.get(&PACKAGES, "policy-rc.d").is_some();
             return Ok(left.then(|| {

@@ -238,9 +238,11 @@ impl Resource for Replication {
             }
         }
         let told = Self::is_told(&server, &digest);
-        // What is on the replica alone would be lost for the site the moment an empty primary opens.
+        // What is on the replica alone would be lost for the site the moment an empty primary opens. Of one that does not
+        // answer nobody knows what it holds; it is said of it that it does not.
         let held = server.held_list();
         if !half
+            && primary.trouble().is_none()
             && !held.is_empty()
             && primary.held().next().is_none()
             && (told || server.is_replica() || server.is_resting_replica())

@@ -2,14 +2,16 @@
 
 use super::{Change, Collector, Probe, Refusal, Resource, ResourceId, Seen, packages::PACKAGES};
 
-/// What every host is asked whatever it shall have: which system it is, and whether there is room to write.
+/// What every host is asked whatever it shall have: which system it is, what time it thinks it is, and whether
+/// there is room to write.
 pub static FACTS: Collector = Collector {
     name: "facts",
-    volatile: &["free"],
+    volatile: &["free", "clock"],
     body: r#"
 [ -r /etc/os-release ] && . /etc/os-release
 printf 'system\t%s\t%s\t%s\n' "${ID:-unknown}" "${VERSION_CODENAME:-}" "${PRETTY_NAME:-an unknown system}"
 for key in /etc/ssh/ssh_host_*_key.pub; do [ -r "$key" ] && read -r a b _ <"$key" && printf 'hostkey\t%s\t%s\n' "$a" "$b"; done
+printf 'clock\t%s\n' "$(date +%s)"
 [ -d /run/systemd/system ] && printf 'init\tsystemd\n'
 while read -r a b _; do case $a in btime) printf 'boot\t%s\n' "$b" ;; esac; done </proc/stat
 df -Pk /var/lib /var/lib/foobar /etc 2>/dev/null | while read -r _ _ _ free _ at; do case $free in *[!0-9]*) ;; *) printf 'free\t%s\t%s\n' "$free" "$at" ;; esac; done

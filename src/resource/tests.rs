@@ -71,6 +71,15 @@ fn packages_are_installed_where_missing_and_a_left_policy_file_goes() {
         ("nginx\tinstalled\t1\nnftables\tconfig-files\t1", "Create install nftables [none]"),
         ("nginx\tinstalled\t1\nnftables\tinstalled\t1", "nothing"),
         (
+            "nginx\tinstalled\t1\nnftables\tinstalled\t1\ndpkg\tinterrupted\tsocat less",
+            "Update finish what an interrupted dpkg left; installed by half: socat less [none]",
+        ),
+        (
+            "nginx\tinstalled\t1\nnftables\tinstalled\t1\ndpkg\tinterrupted\t",
+            "Update finish what an interrupted dpkg left; installed by half [none]",
+        ),
+        ("nginx\tinstalled\t1\ndpkg\tinterrupted\tnftables", "Create install nftables [none]"),
+        (
             "nginx\tinstalled\t1\nnftables\tinstalled\t1\npolicy-rc.d\tleft",
             "Delete remove the policy file of an interrupted installation; /usr/sbin/policy-rc.d keeps packages from starting \
              their services [none]",

@@ -213,11 +213,9 @@ impl Ssh {
     }
 
     fn explain(&self, host: &HostName, to: &Destination, failure: &openssh::Error) -> TransportError {
-        let mut text = failure.to_string();
-        let mut source = std::error::Error::source(failure);
-        while let Some(inner) = source {
-            text = inner.to_string();
-            source = inner.source();
+        let text = innermost(failure);
+        if text.contains(TOO_MANY) {
+            return too_many(host);
         }
         let address = &to.address;
         let port = to.port.unwrap_or(22);
@@ -319,7 +317,7 @@ impl Ssh {
         // Only now: an exit status can overtake the last lines of output, and once it is taken in, the master drops what it
         // has not written yet. (Seen: one reply in forty without its last line.)
         let status = child.wait().await;
-        let status = status.map_err(|e| lost(host, &format!("the connection was lost while a script ran: {e}")))?;
+        let status = status.map_err(|e| lost(host, "the connection was lost while a script ran", &e))?;
         let status = status.code().unwrap_or(255);
         if stdout.is_empty() && status != 0 && stderr.contains("sudo: ") {
             let said = stderr.lines().find(|l| l.contains("sudo: ")).unwrap_or_default().trim();
@@ -342,7 +340,7 @@ impl Transport for Ssh {
         if session.check().await.is_err() {
             session = self.session(host, Some(&session)).await?;
         }
-        let child = self.begin(&session).await.map_err(|e| lost(host, &format!("the connection was lost: {e}")))?;
+        let child = self.begin(&session).await.map_err(|e| lost(host, "the connection was lost", &e))?;
         self.converse(host, child, script, on_line).await
     }
 
@@ -351,7 +349,7 @@ impl Transport for Ssh {
         let session = self.connect(host, &line.destination, ControlPersist::ClosedAfterInitialConnection).await?;
         let reply = match self.begin(&session).await {
             Ok(child) => self.converse(host, child, script, &|_| {}).await,
-            Err(e) => Err(lost(host, &format!("the connection was lost: {e}"))),
+            Err(e) => Err(lost(host, "the connection was lost", &e)),
         };
         let _ = session.close().await;
         reply
@@ -373,8 +371,36 @@ impl Transport for Ssh {
     }
 }
 
-fn lost(host: &HostName, what: &str) -> TransportError {
-    error(host, Kind::Lost, what, "what had begun there may have ended; run foobar again to see what is left")
+fn lost(host: &HostName, what: &str, failure: &openssh::Error) -> TransportError {
+    let why = innermost(failure);
+    if why.contains(TOO_MANY) {
+        return too_many(host);
+    }
+    let what = format!("{what}: {failure}");
+    error(host, Kind::Lost, &what, "what had begun there may have ended; run foobar again to see what is left")
+}
+
+/// What the system says of a process that has as many files open as it may (EMFILE).
+const TOO_MANY: &str = "Too many open files";
+
+fn too_many(host: &HostName) -> TransportError {
+    error(
+        host,
+        Kind::Local,
+        "this machine lets the program open no more files and connections",
+        "raise the limit where it is started (`ulimit -n 1024`; LimitNOFILE= in a unit), then run foobar again to see what is left",
+    )
+}
+
+/// What lies at the bottom of an error.
+fn innermost(failure: &openssh::Error) -> String {
+    let mut text = failure.to_string();
+    let mut source = std::error::Error::source(failure);
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    text
 }
 
 fn error(host: &HostName, kind: Kind, what: &str, help: &str) -> TransportError {

@@ -5,7 +5,7 @@ use super::world::{World, until};
 use std::time::Duration;
 
 /// Hosts whose databases follow one another; whatever an earlier case left, they are a sound pair now.
-fn sound(w: &mut World) {
+pub fn sound(w: &mut World) {
     w.topology = w.original();
     if w.foobar(&["plan", "--json"]).code != 0 {
         for host in ["web-01", "web-02"] {
@@ -16,27 +16,27 @@ fn sound(w: &mut World) {
     w.converge();
 }
 
-fn unit(w: &World) -> &'static str {
+pub fn unit(w: &World) -> &'static str {
     if w.engine() == "mysql" { "mysql" } else { "mariadb" }
 }
 
 /// What SQL says on a host.
-fn sql(w: &World, host: &str, statements: &str) -> String {
+pub fn sql(w: &World, host: &str, statements: &str) -> String {
     let client = unit(w);
     w.on(host, &format!("{client} -N -B <<'SQL'\n{statements}\nSQL"))
 }
 
 /// Signs the guestbook where the rows are written.
-fn sign(w: &World, host: &str, message: &str) {
+pub fn sign(w: &World, host: &str, message: &str) {
     sql(w, host, &format!("INSERT INTO foobar.entries (name, message, web) VALUES ('Damage', '{message}', '{host}')"));
 }
 
-fn signed(w: &World, host: &str, message: &str) -> bool {
+pub fn signed(w: &World, host: &str, message: &str) -> bool {
     sql(w, host, &format!("SELECT COUNT(*) FROM foobar.entries WHERE message = '{message}'")).trim() == "1"
 }
 
 #[track_caller]
-fn arrives(w: &World, host: &str, message: &str) {
+pub fn arrives(w: &World, host: &str, message: &str) {
     assert!(until(Duration::from_secs(20), || signed(w, host, message)), "{message:?} is not on {host}");
 }
 

@@ -4,7 +4,9 @@ use super::world::{HOSTS, World, until};
 use std::{fs, time::Duration};
 
 /// Takes out of the way what these cases put there, on any host, whether it is there or not.
-pub const MEND: &str = "systemctl stop e2e-lock e2e-wall 2>/dev/null; nft delete table inet by_hand 2>/dev/null; \
+pub const MEND: &str = "systemctl stop e2e-lock e2e-wall 2>/dev/null; rm -f /usr/local/bin/date; touch /run/e2e-go; \
+    nft delete table inet e2e 2>/dev/null; nft delete table inet by_hand 2>/dev/null; systemctl stop e2e-dpkg 2>/dev/null; \
+    case $(dpkg-query -W -f '${db:Status-Status}' e2e-half 2>/dev/null) in ''|not-installed) ;; *) dpkg -P --force-all e2e-half ;; esac; \
     [ -L /etc/os-release ] || { rm -f /etc/os-release; ln -s ../usr/lib/os-release /etc/os-release; }; \
     rm -rf /etc/systemd/system/systemd-reboot.service.d; \
     while mountpoint -q /etc/haproxy; do umount /etc/haproxy; done; \
@@ -149,7 +151,7 @@ pub fn a_host_is_down(w: &mut World) {
 }
 
 /// A digest of what foobar writes on each host, and of what it keeps there.
-fn state(w: &World) -> Vec<String> {
+pub fn state(w: &World) -> Vec<String> {
     let script = "find /etc/foobar /etc/haproxy /etc/nginx /etc/mysql /etc/systemd/system /srv/foobar /var/lib/foobar \
                   -type f ! -name lease 2>/dev/null -exec sha256sum {} + | sort -k2 | sha256sum";
     HOSTS.iter().map(|host| w.on(host, script)).collect()

@@ -126,7 +126,8 @@ impl World {
         fs::create_dir_all(self.sockets()).unwrap();
     }
 
-    fn sockets(&self) -> PathBuf {
+    /// Where the program has its connections' sockets.
+    pub fn sockets(&self) -> PathBuf {
         // Short, since a socket's path has 108 bytes at most.
         self.dir.join(format!("s{}", self.sockets))
     }
@@ -337,6 +338,11 @@ impl Started {
     /// Ends it at once, wherever it is; [`Started::wait`] says how it ended.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits for its end.

@@ -3,7 +3,7 @@
 
 use super::{local, release_name};
 use crate::{
-    base::name::HostName,
+    base::{name::HostName, script::CLOCK},
     component::{
         Check, Verdict, http,
         names::{APP_ROOT, APP_UNIT},
@@ -85,12 +85,13 @@ fn row(site: &Site, canary: &Canary, balancer: &HostName, from: &HostName) -> Ch
             "printf 'POST {} HTTP/1.1\\r\\nHost: {name}\\r\\nUser-Agent: foobar\\r\\nContent-Type: application/x-www-form-urlencoded\\r\\nContent-Length: %s\\r\\nConnection: close\\r\\n\\r\\n%s' \"${{#body}}\" \"$body\" | ask {at} | head -n 1 | tr -d '\\r'",
             canary.write
         ))
-        .line("began=$(date +%s%N)")
+        .line(CLOCK)
+        .line("began=$(clock)")
         .line(format!(
-            "until printf '{}' | ask {at} | grep -aqF \"$token\"; do [ $((($(date +%s%N) - began) / 1000000)) -lt {within} ] || exit 1; sleep 0.1; done",
+            "until printf '{}' | ask {at} | grep -aqF \"$token\"; do [ $(($(clock) - began)) -lt {within} ] || exit 1; sleep 0.1; done",
             http::request(site, canary.read.as_str(), "", true)
         ))
-        .line("echo \"read back after $(( ($(date +%s%N) - began) / 1000000 )) ms\"");
+        .line("echo \"read back after $(($(clock) - began)) ms\"");
     let title = match site.topology.mysql.as_ref().is_some_and(|m| !m.replicas.is_empty()) {
         true => "a row written through the site is read from a replica",
         false => "a row written through the site is read back",

@@ -12,7 +12,7 @@ use super::CONFIG;
 use crate::{
     base::{
         name::HostName,
-        script::{Script, quote},
+        script::{CLOCK, Script, quote},
     },
     resource::{
         Action, Change, Collector, Observation, Probe, Refusal, Resource, ResourceId, Seen,
@@ -92,7 +92,7 @@ impl Web {
     }
 
     fn start(member: &HostName) -> Script {
-        Script::new().line(SERVER).line(format!("name={}", quote(member.as_str())))
+        Script::new().line(CLOCK).line(SERVER).line(format!("name={}", quote(member.as_str())))
     }
 
     /// Waits until a member answers the balancer's question with 200, or fails with what it answers and `then`.
@@ -103,10 +103,10 @@ impl Web {
         Script::new()
             .line(format!("path=$(sed -n 's/^[[:space:]]*http-check send .* uri \\([^ ]*\\) .*/\\1/p' {CONFIG} 2>/dev/null | head -n 1)"))
             .line(format!("path=${{path:-{}}}", quote(&self.health_path)))
-            .line("end=$(($(date +%s) + 20))")
+            .line("end=$(($(clock) + 20000))")
             .line(format!("until said=$({direct}) && case $said in 'HTTP/1.'[01]' 200 '*) true ;; *) false ;; esac; do"))
             .line(format!(
-                "  [ \"$(date +%s)\" -lt $end ] || {{ printf '%s answers %s of the balancer with: %s{then}\\n' \"$name\" \"$path\" \"${{said:-nothing}}\" >&2; exit 1; }}"
+                "  [ \"$(clock)\" -lt $end ] || {{ printf '%s answers %s of the balancer with: %s{then}\\n' \"$name\" \"$path\" \"${{said:-nothing}}\" >&2; exit 1; }}"
             ))
             .line("  sleep 0.1")
             .line("done")
@@ -166,18 +166,18 @@ impl Pool for Web {
     /// No new request goes there; those in flight end, or the deadline passes. Then it is out whole: its checks do not go
     /// on, so that nobody is told of a fault where there is a change.
     fn drain(&self, member: &HostName) -> (ResourceId, Change) {
-        let seconds = self.drain.duration().as_millis().div_ceil(1000);
+        let millis = self.drain.duration().as_millis();
         let script = Self::start(member)
             .line(format!("[ -n \"$(state)\" ] || {{ echo \"haproxy does not know a server {member}\" >&2; exit 1; }}"))
             .line("set_state drain")
             // A request on its way between two counters is seen by none: what is idle three times in a row is idle.
-            .line(format!("end=$(($(date +%s) + {seconds})) idle=0"))
+            .line(format!("end=$(($(clock) + {millis})) idle=0"))
             .line("while [ $idle -lt 3 ]; do")
             .line("  left=$(open)")
             .line("  if [ \"$left\" = 0 ]; then idle=$((idle + 1)); else")
             .line("    idle=0")
             .line(format!(
-                "    [ \"$(date +%s)\" -lt $end ] || {{ echo \"$left sessions of $name are still open after {}\"; break; }}",
+                "    [ \"$(clock)\" -lt $end ] || {{ echo \"$left sessions of $name are still open after {}\"; break; }}",
                 self.drain
             ))
             .line("  fi")
@@ -198,7 +198,7 @@ impl Pool for Web {
         // Health counts up to rise + fall - 1, and begins at `rise` where checks begin anew.
         let fit = (2 * rise).min(rise + fall - 1);
         // Two whole intervals until the first check has ended, then they come every half second at least.
-        let patience = (3 * inter + 3 * u128::from(rise) * inter.min(500)).div_ceil(1000) + 10;
+        let patience = 3 * inter + 3 * u128::from(rise) * inter.min(500) + 10_000;
         let script = getter()
             .then(&Self::start(member))
             .line("set -- $(state)")
@@ -206,9 +206,9 @@ impl Pool for Web {
             .line("[ \"$1 $(($2 & 9))\" != '2 0' ] || exit 0")
             .then(&self.direct(member, "; it stays out"))
             .line("set_state drain")
-            .line(format!("end=$(($(date +%s) + {patience}))"))
+            .line(format!("end=$(($(clock) + {patience}))"))
             .line(format!("until set -- $(state) && [ \"${{1:-0}}\" = 2 ] && [ \"${{3:-0}}\" = 3 ] && [ \"${{4:-0}}\" -ge {fit} ]; do"))
-            .line("  [ \"$(date +%s)\" -lt $end ] || { echo \"haproxy's checks of $name do not succeed; it stays out (state, held, result, health: $*)\" >&2; exit 1; }")
+            .line("  [ \"$(clock)\" -lt $end ] || { echo \"haproxy's checks of $name do not succeed; it stays out (state, held, result, health: $*)\" >&2; exit 1; }")
             .line("  sleep 0.1")
             .line("done")
             .line("set_state ready")
@@ -223,9 +223,9 @@ impl Pool for Web {
         let script = getter()
             .then(&Self::start(member))
             .then(&self.direct(member, ""))
-            .line("end=$(($(date +%s) + 20))")
+            .line("end=$(($(clock) + 20000))")
             .line("until set -- $(state) && [ \"${1:-0} $((${2:-1} & 9))\" = '2 0' ]; do")
-            .line("  [ \"$(date +%s)\" -lt $end ] || { echo \"haproxy sends no requests to $name (state, held, result, health: $*)\" >&2; exit 1; }")
+            .line("  [ \"$(clock)\" -lt $end ] || { echo \"haproxy sends no requests to $name (state, held, result, health: $*)\" >&2; exit 1; }")
             .line("  sleep 0.1")
             .line("done");
         let change = Change::new(Action::Check, format!("check {member}"), script);

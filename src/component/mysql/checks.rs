@@ -4,7 +4,10 @@
 
 use super::{dialect, semi_sync, unit};
 use crate::{
-    base::{name::HostName, script::Script},
+    base::{
+        name::HostName,
+        script::{CLOCK, Script},
+    },
     component::{
         Answer, Check, Verdict,
         names::{CHECKER, DATABASE_TLS},
@@ -222,13 +225,14 @@ fn canary(site: &Site, mysql: &Mysql, host: &HostName) -> Check {
         .line(through(site, mysql, "primary", &mysql.primary, &verified(mysql)))
         .line("token=$(od -An -N12 -tx1 /dev/urandom | tr -d ' \\n')")
         .line(format!("away() {{ primary \"DELETE FROM {CANARY}.canary WHERE token='$token'\"; rm -rf \"$scratch\"; }}; trap away EXIT"))
-        .line("begun=$(date +%s%3N)")
+        .line(CLOCK)
+        .line("begun=$(clock)")
         .line(format!("primary \"INSERT INTO {CANARY}.canary VALUES ('$token')\" || exit 1"))
         .line(format!("until [ \"$(root \"SELECT COUNT(*) FROM {CANARY}.canary WHERE token='$token'\")\" = 1 ]; do"))
-        .line(format!("  [ $(($(date +%s%3N) - begun)) -lt {} ] || {{ echo late; exit 1; }}", max.max(1) * 1000))
+        .line(format!("  [ $(($(clock) - begun)) -lt {} ] || {{ echo late; exit 1; }}", max.max(1) * 1000))
         .line("  sleep 0.02")
         .line("done")
-        .line("echo \"after $(($(date +%s%3N) - begun)) ms\"");
+        .line("echo \"after $(($(clock) - begun)) ms\"");
     let title = format!("a row written on {} is read here within {}", mysql.primary, mysql.max_lag);
     Check::new(NAME, host, title, script, |answer| {
         let said = answer.stdout.trim();
