@@ -24,6 +24,10 @@ use tokio::{
 /// Seconds that an idle connection is kept for the next command, as ControlPersist does.
 const KEEP: NonZeroUsize = NonZeroUsize::new(60).unwrap();
 
+/// Seconds after which a fresh connection ends by itself where foobar was killed before it could end it. (One that is told
+/// not to persist is kept by its own `-N` for good.)
+const FRESH: NonZeroUsize = NonZeroUsize::new(10).unwrap();
+
 /// Runs the script on its standard input as root. Written for any login shell: the words hold nothing that sh, csh or
 /// fish would read differently. sudo drops the environment, so where the login came from is handed on by hand.
 const REMOTE: &str = "sh -c '[ `id -u` -eq 0 ] && exec sh; exec sudo -n -- env SSH_CONNECTION=\"$SSH_CONNECTION\" sh'";
@@ -346,7 +350,7 @@ impl Transport for Ssh {
 
     async fn run_fresh(&self, host: &HostName, script: &Script) -> Result<Reply, TransportError> {
         let line = self.line(host)?;
-        let session = self.connect(host, &line.destination, ControlPersist::ClosedAfterInitialConnection).await?;
+        let session = self.connect(host, &line.destination, ControlPersist::IdleFor(FRESH)).await?;
         let reply = match self.begin(&session).await {
             Ok(child) => self.converse(host, child, script, &|_| {}).await,
             Err(e) => Err(lost(host, "the connection was lost", &e)),
