@@ -31,6 +31,8 @@ mod drills;
 mod faults;
 #[path = "e2e/first.rs"]
 mod first;
+#[path = "e2e/full.rs"]
+mod full;
 #[path = "e2e/gates.rs"]
 mod gates;
 #[path = "e2e/kills.rs"]
@@ -155,6 +157,7 @@ const CASES: &[Case] = &[
     ("drills::a_clock_is_far_off", drills::a_clock_is_far_off),
     ("drills::this_machine_has_too_few_files_to_open", drills::this_machine_has_too_few_files_to_open),
     ("drills::dpkg_was_interrupted", drills::dpkg_was_interrupted),
+    ("full::the_disk_of_the_primary_is_full", full::the_disk_of_the_primary_is_full),
     ("locks::two_applies_at_once_never_interleave", locks::two_applies_at_once_never_interleave),
     (
         "locks::a_lease_is_held_at_the_question_and_can_be_seen_and_broken",

@@ -26,7 +26,7 @@ fn is_out(w: &World, host: &str) {
 
 /// Everything is proved, at once or as soon as what was just healed has been noticed.
 #[track_caller]
-fn is_proved(w: &mut World) {
+pub fn is_proved(w: &mut World) {
     assert!(until(Duration::from_secs(60), || w.foobar(&["verify"]).code == 0), "{}", w.said.last().unwrap());
 }
 
