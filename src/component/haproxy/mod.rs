@@ -222,8 +222,9 @@ fn certificates(site: &Site, host: &HostName) -> Script {
 }
 
 /// `stat` prints the counters of the backend's servers; `await_up FIFTHS` waits until all are up, so many fifths of a
-/// second at most; `one_answers SECONDS` fails where none of them has passed a check of this worker by then: it takes all for
-/// healthy when it starts, and a check that none can pass would take the whole site down a moment later.
+/// second at most; `one_answers SECONDS` fails where none of them has passed a check of this worker by then, or as soon
+/// as all have failed one: it takes all for healthy when it starts, and a check that none can pass would take the whole site
+/// down a moment later.
 const STAT: &str = r#"stat() { echo 'show stat web 4 -1' | socat -t 3 - UNIX-CONNECT:/run/haproxy/admin.sock; }
 await_up() {
   left=$1
@@ -233,10 +234,12 @@ checks() {
   stat | awk -F , 'NR == 1 { for (n = 1; n <= NF; n++) at[$n] = n; next } $1 == "web" { print $2, $at["check_status"], $at["check_code"] }'
 }
 one_answers() {
-  read -r now _ </proc/uptime; end=$((${now%.*} + $1))
+  read -r now _ </proc/uptime; end=$((${now%.*} + $1)) bad=0
   until said=$(checks) && { [ -z "$said" ] || printf '%s\n' "$said" | grep -qE ' (\* )?L[467]OK( |$)'; }; do
     read -r now _ </proc/uptime
-    [ "${now%.*}" -lt "$end" ] || { echo "no backend passes the balancer's check as it is now:" >&2; printf '%s\n' "$said" >&2; exit 1; }
+    # All have been asked, and none is content: before they count as down, so that nobody is turned away.
+    if printf '%s\n' "$said" | grep -q ' INI'; then bad=0; else bad=$((bad + 1)); fi
+    [ "${now%.*}" -lt "$end" ] && [ "$bad" -lt 3 ] || { echo "no backend passes the balancer's check as it is now:" >&2; printf '%s\n' "$said" >&2; exit 1; }
     sleep 0.2
   done
 }"#;
