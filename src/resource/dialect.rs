@@ -72,7 +72,8 @@ case $said in
 *'ERROR 2002'*) printf 'state\tstopped\n'; held
   found=$(find /var/lib/mysql -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit 2>/dev/null)
   [ -n "$found" ] || printf 'directory\tempty\n'
-  [ ! -e /var/lib/mysql/relay.index ] || printf 'following\tyes\n' ;;
+  logs=0; [ ! -r /var/lib/mysql/relay.index ] || while read -r log; do logs=$((logs + 1)); done </var/lib/mysql/relay.index
+  [ "$logs" = 0 ] || { [ "$logs" = 1 ] && ! grep -aq 'binlog\.[0-9]' /var/lib/mysql/relay.0* 2>/dev/null; } || printf 'following\tyes\n' ;;
 *) printf '%s\n' "$said" | while IFS=' ' read -r line; do
     case $line in
     *'	'*) printf '%s\n' "$line" ;;
@@ -274,7 +275,7 @@ impl<'a> Server<'a> {
     }
 
     /// Whether it is stopped, and will follow a source again when it starts: it has relay logs, which go when it is told
-    /// to forget its source.
+    /// to forget its source. (MySQL 9.7 begins another one then, in which no log of a source is named.)
     pub fn is_resting_replica(&self) -> bool {
         self.state() == Some("stopped") && self.value("following").is_some()
     }
