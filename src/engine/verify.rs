@@ -77,7 +77,9 @@ const TOOK_TOO_LONG: i32 = 137;
 fn script(checks: &[(usize, &Check)]) -> Script {
     let mut script = Script::new()
         .line("export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; umask 077; cd /")
-        .line("tmp=$(mktemp -d /run/foobar.XXXXXX) || exit 74; trap 'rm -rf \"$tmp\"' EXIT");
+        .line("tmp=$(mktemp -d /run/foobar.XXXXXX) || exit 74; trap 'rm -rf \"$tmp\"' EXIT")
+        // What a check that is killed leaves goes with the rest: it may be a login.
+        .line("export TMPDIR=\"$tmp\"");
     for (n, check) in checks {
         script = script
             .feed(check.script.text(), &format!("cat >\"$tmp/{n}.sh\""))

@@ -42,6 +42,13 @@ pub fn the_disk_of_the_primary_is_full(w: &mut World) {
         let run = w.foobar(&["verify"]);
         run.ends(3).says(&["a row written on web-01 is read here", "the write does not end"]);
         assert!(run.took < Duration::from_secs(100), "{run}");
+        for host in super::world::HOSTS {
+            assert_eq!(
+                w.on(host, "find /tmp /run -name login -path '*tmp.*' 2>/dev/null"),
+                "",
+                "a login was left on {host}"
+            );
+        }
         let run = w.foobar(&["plan"]);
         assert!(run.took < Duration::from_secs(60) && run.code <= 1, "{run}");
         assert!(!run.stdout.contains("open"), "nobody else is opened for writes: {run}");
