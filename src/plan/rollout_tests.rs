@@ -345,12 +345,16 @@ fn what_goes_back_together_is_what_one_proof_is_about() {
     for (at, turn) in [Turn::Replace, Turn::Resume, Turn::Replace, Turn::Resume].into_iter().enumerate() {
         case.steps[at].change.undo = undo(turn);
     }
-    // A database on the first of them, whose configuration another service reads as well.
+    // A database on the first of them.
     case = case.step("web-01", ("files", "db"), "write db.cnf", Impact::None, &[]);
     case = case.step("web-01", ("service", "db"), "restart db", Impact::WriteOutage, &[4]);
     case.steps[4].change.undo = undo(Turn::Replace);
     case.steps[5].change.undo = undo(Turn::Resume);
     case.steps[1].after.push(5);
+    // What both read goes back with neither.
+    case = case.step("web-01", ("files", "ca"), "write ca.crt", Impact::None, &[]);
+    case.steps[6].change.undo = undo(Turn::Replace);
+    [1, 5].into_iter().for_each(|service| case.steps[service].after.push(6));
     let pools: Vec<Box<dyn Pool>> = case.pools.iter().map(|p| Box::new(p.clone()) as Box<dyn Pool>).collect();
     let plan = case.plan().unwrap();
     let groups = group::groups(&plan.steps, &pools);
