@@ -391,9 +391,11 @@ async fn what_is_not_confirmed_over_a_fresh_login_has_failed() {
     std::fs::remove_file(hosts.root.join("log")).unwrap();
     plan.steps[0].change.confirm = Some(Script::raw("exit 9"));
     plan.steps[0].change.recall = Some(Script::raw("echo recalled >>LOG; echo it is back"));
-    let (outcome, _) = run(&hosts, &plan).await;
+    let (outcome, heard) = run(&hosts, &plan).await;
     assert_eq!((outcome.reverting, outcome.skipped), (vec![0], vec![(1, Some(0))]));
-    assert_eq!(outcome.failed, [(0, "its confirmation ended with status 9 and said nothing\nit is back".to_owned())]);
+    assert_eq!(outcome.failed, [(0, "its confirmation ended with status 9 and said nothing".to_owned())]);
+    let heard = heard.0.lock().unwrap().clone();
+    assert!(heard.iter().any(|e| e.starts_with("StepUndone") && e.contains("it is back")), "{heard:?}");
     assert!(outcome.is_rolled_back);
     assert_eq!(hosts.log(), "loaded\nrecalled\n");
     assert!(!journal(2).lines().any(|l| l.starts_with("done\t0\t")), "{}", journal(2));
