@@ -143,6 +143,15 @@ async fn sh(root: &Path, host: &HostName, script: &Script, cut: Option<usize>, o
 impl Transport for Directories {
     async fn run(&self, host: &HostName, script: &Script, on_line: OnLine<'_>) -> Result<Reply, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
+        // A host whose power was cut by another one's step.
+        if self.root.join(format!("log.gone-{host}")).exists() {
+            return Err(TransportError {
+                host: host.clone(),
+                kind: TransportErrorKind::Unreachable,
+                what: "timed out".into(),
+                help: String::new(),
+            });
+        }
         let reply = sh(&self.root, host, script, self.cut, on_line).await;
         match self.cut.is_some() || (self.breaks.load(Ordering::Relaxed) && reply.status == 255) {
             false => Ok(reply),
