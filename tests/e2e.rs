@@ -15,6 +15,8 @@
 mod armed;
 #[path = "e2e/back.rs"]
 mod back;
+#[path = "e2e/bank.rs"]
+mod bank;
 #[path = "e2e/browser.rs"]
 mod browser;
 #[path = "e2e/certificate.rs"]
@@ -53,6 +55,8 @@ mod rotation;
 mod sealed;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[path = "e2e/switchover.rs"]
+mod switchover;
 #[path = "e2e/webdriver.rs"]
 mod webdriver;
 #[path = "e2e/words.rs"]
@@ -121,6 +125,16 @@ const CASES: &[Case] = &[
     ("sealed::a_kept_plan_is_carried_out_as_it_was_shown", sealed::a_kept_plan_is_carried_out_as_it_was_shown),
     ("sealed::a_kept_plan_is_refused_where_a_host_has_moved", sealed::a_kept_plan_is_refused_where_a_host_has_moved),
     ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),
+    ("switchover::a_switchover_that_would_hurt_is_refused", switchover::a_switchover_that_would_hurt_is_refused),
+    ("switchover::no_write_is_lost_in_a_switchover", switchover::no_write_is_lost_in_a_switchover),
+    (
+        "switchover::the_primary_opens_again_where_nobody_takes_over",
+        switchover::the_primary_opens_again_where_nobody_takes_over,
+    ),
+    (
+        "switchover::a_switchover_that_is_killed_is_gone_on_with",
+        switchover::a_switchover_that_is_killed_is_gone_on_with,
+    ),
     ("removal::what_left_the_topology_goes_and_nothing_else", removal::what_left_the_topology_goes_and_nothing_else),
     ("removal::a_role_leaves_a_host_and_comes_back", removal::a_role_leaves_a_host_and_comes_back),
     (

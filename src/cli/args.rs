@@ -6,6 +6,7 @@ pub mod lab;
 pub mod lock;
 pub mod reboot;
 pub mod removal;
+pub mod switchover;
 #[cfg(test)]
 mod tests;
 pub mod why;
@@ -191,6 +192,19 @@ Examples:
 Replicas go before their primary, balancers last. A primary is opened for writes again. What else
 differs from the topology is left as it is.")]
     Reboot(reboot::RebootArgs),
+    /// let another database server take the writes: a replica becomes the primary, and the primary its replica
+    #[command(after_help = "\
+Examples:
+  foobar switchover --to web-02           shows the plan, then asks
+  foobar switchover --to web-02 --yes --no-edit
+  foobar switchover --to web-01           and back
+
+Nothing is closed unless the replica keeps up, has no transactions of its own and no transaction has been
+open for long. No write that was acknowledged is lost: the former primary is closed before, and opens
+again where the other one does not have all that it has. The topology file is edited in place.
+
+One that was cut off is gone on with by the same words, or taken back by `foobar apply`.")]
+    Switchover(switchover::SwitchoverArgs),
     /// show who is at work on which host, or take a host back from a run that is gone
     #[command(after_help = "\
 Examples:

@@ -134,7 +134,9 @@ async fn carry_out(
     screen.clear();
     {
         let show = screen.show();
-        let outcome = Outcome::new(plan, show.record(), started.elapsed());
+        // A plan of changes is gone on with by an apply, whoever made it.
+        let again = if matches!(order.command, "reboot" | "switchover") { order.command } else { "apply" };
+        let outcome = Outcome::new(plan, show.record(), started.elapsed()).again(again);
         if order.json {
             json::Lines::new(stdout(), "").end(&outcome);
         } else if !plan.is_empty() {

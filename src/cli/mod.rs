@@ -22,6 +22,7 @@ mod rollback;
 mod rotate;
 mod screen;
 mod sealed;
+mod switchover;
 mod tree;
 mod why;
 mod work;
@@ -65,6 +66,7 @@ pub fn main() -> Exit {
                 Command::Apply(args) => recipes::apply(&screen, args).await,
                 Command::Rotate(args) => rotate::rotate(&screen, args).await,
                 Command::Reboot(args) => reboot::run(&screen, args).await,
+                Command::Switchover(args) => switchover::run(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
@@ -83,6 +85,7 @@ pub fn main() -> Exit {
                 | Command::Rollback(_)
                 | Command::Rotate(_)
                 | Command::Reboot(_)
+                | Command::Switchover(_)
                 | Command::Destroy(_) => std::future::pending().await,
                 _ => lock::interrupted().await,
             }

@@ -6,7 +6,7 @@ use super::{
     carry::{self, Order},
     exit::Exit,
     screen::Screen,
-    work::Work,
+    work::{Task, Work},
 };
 use crate::{event::Event, plan::remove::Removal};
 
@@ -16,7 +16,7 @@ pub async fn run(screen: &Screen, args: &RebootArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(work.list(screen, &args.json));
     }
-    work.reboot = Some(args.ask());
+    work.task = Task::Reboot(args.ask());
     let order = Order {
         command: "reboot",
         removal: Removal::default(),

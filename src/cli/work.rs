@@ -16,15 +16,15 @@ use crate::{
         Plan, clock, desired,
         diff::{self, Basis},
         journal::{self, CutOff},
-        observe,
-        reboot::{self, Rebooting},
+        observe, reboot,
         remove::Removal,
         saved::SavedSite,
         seal::{self, Traits},
         settle::{self, Mint as _},
+        switchover,
     },
     report::json,
-    resource::{Observation, reboot::Asked},
+    resource::{Observation, db_switch::Servers, reboot::Asked},
     transport::ssh::{Destination, Options, Ssh},
 };
 use std::{
@@ -44,10 +44,21 @@ pub struct Work {
     pub ssh: Ssh,
     /// Secrets that are made anew, whatever the hosts keep.
     pub renew: BTreeSet<String>,
-    /// Where set, hosts are rebooted, and nothing is changed on them.
-    pub reboot: Option<reboot::Ask>,
+    /// What is planned.
+    pub task: Task,
     /// What the site was read from, without the app's release.
     pub saved: SavedSite,
+}
+
+/// What is planned.
+#[derive(Debug)]
+pub enum Task {
+    /// What brings the hosts to what the topology says.
+    Changes,
+    /// Hosts are rebooted, and nothing is changed on them.
+    Reboot(reboot::Ask),
+    /// Of these database servers, this one takes the writes.
+    Switchover(Servers, HostName),
 }
 
 /// What the hosts are, and what is to do.
@@ -129,7 +140,7 @@ impl Work {
             screen.problem("foobar::local", &why, "set XDG_RUNTIME_DIR to a directory of your own");
             Exit::Failed
         })?;
-        Ok(Self { site, hosts, limit, ssh, saved, renew: BTreeSet::new(), reboot: None })
+        Ok(Self { site, hosts, limit, ssh, saved, renew: BTreeSet::new(), task: Task::Changes })
     }
 
     /// Prints the hosts that the limit leaves.
@@ -156,7 +167,7 @@ impl Work {
             return Ok(Desired::default());
         }
         let mut desired = compile(screen, &self.site)?;
-        for host in self.hosts.iter().filter(|_| self.reboot.is_some()) {
+        for host in self.hosts.iter().filter(|_| matches!(self.task, Task::Reboot(_))) {
             desired.want(host, Asked, []);
         }
         Ok(desired)
@@ -198,12 +209,13 @@ impl Work {
             removal,
         };
         let mut cut_off = journal::cut_off(&seen, held::is_dead);
-        let made = match &self.reboot {
+        let made = match &self.task {
             // It goes on with none of them.
-            Some(ask) => reboot::plan(&basis, ask, &std::mem::take(&mut cut_off)),
-            None => diff::diff(&basis).map(|plan| Rebooting { plan, notes: Vec::new() }),
+            Task::Reboot(ask) => reboot::plan(&basis, ask, &std::mem::take(&mut cut_off)).map(|r| (r.plan, r.notes)),
+            Task::Switchover(servers, to) => switchover::plan(&basis, servers, to).map(|m| (m.plan, m.notes)),
+            Task::Changes => diff::diff(&basis).map(|plan| (plan, Vec::new())),
         };
-        let Rebooting { plan, notes } = made.map_err(|refusals| {
+        let (plan, notes) = made.map_err(|refusals| {
             screen.refusals(&refusals);
             Exit::Failed
         })?;

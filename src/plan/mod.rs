@@ -18,6 +18,7 @@ pub mod rollout;
 pub mod saved;
 pub mod seal;
 pub mod settle;
+pub mod switchover;
 
 use crate::{
     base::name::{DomainName, HostName},

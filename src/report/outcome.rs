@@ -71,12 +71,18 @@ pub struct Outcome<'a> {
     plan: &'a Plan,
     record: &'a Record,
     elapsed: Duration,
+    again: &'a str,
 }
 
 impl<'a> Outcome<'a> {
     /// From what was planned and what was heard.
     pub fn new(plan: &'a Plan, record: &'a Record, elapsed: Duration) -> Self {
-        Self { plan, record, elapsed }
+        Self { plan, record, elapsed, again: "apply" }
+    }
+
+    /// The command that goes on with it, where that is another one than `apply`.
+    pub fn again(self, again: &'a str) -> Self {
+        Self { again, ..self }
     }
 
     /// In numbers.
@@ -114,7 +120,7 @@ impl<'a> Outcome<'a> {
         let word = if tally.failed > 0 { "Failed:" } else { "Interrupted:" };
         let word = palette.paint(if tally.failed > 0 { Tone::Fail } else { Tone::Error }, word);
         out += &format!("{word} {} of {all} in {took}.\n", tally.words(palette));
-        out + self.next(&tally)
+        out + &self.next(&tally)
     }
 
     /// Which hosts went back to what they were, and how; and which could not.
@@ -158,23 +164,26 @@ impl<'a> Outcome<'a> {
     }
 
     /// What is left as it is, and what to do.
-    fn next(&self, tally: &ApplyTally) -> &'static str {
+    fn next(&self, tally: &ApplyTally) -> String {
+        let again = self.again;
         let went_back = !self.record.undone().is_empty() && self.record.stuck().is_empty();
         match (tally.done, tally.failed) {
-            (0, 1..) if went_back => {
-                "Nothing is changed: what failed was taken back. Mend what the failure says and run apply again.\n"
-            }
-            (_, 1..) if went_back => {
-                "What failed was taken back, and what is done elsewhere stays done. Mend what the failure says and run apply \
+            (0, 1..) if went_back => format!(
+                "Nothing is changed: what failed was taken back. Mend what the failure says and run {again} again.\n"
+            ),
+            (_, 1..) if went_back => format!(
+                "What failed was taken back, and what is done elsewhere stays done. Mend what the failure says and run {again} \
                  again: it plans what is left.\n"
-            }
-            (0, 0) => "Nothing was changed. Run apply again when you are ready.\n",
-            (_, 0) => "What is done stays done. Run apply again: it plans what is left.\n",
-            (0, _) => {
-                "No step was finished; the failed one may have done a part. Mend what it says and run apply again: it \
+            ),
+            (0, 0) => format!("Nothing was changed. Run {again} again when you are ready.\n"),
+            (_, 0) => format!("What is done stays done. Run {again} again: it plans what is left.\n"),
+            (0, _) => format!(
+                "No step was finished; the failed one may have done a part. Mend what it says and run {again} again: it \
                  plans what is left.\n"
-            }
-            _ => "What is done stays done. Mend what the failure says and run apply again: it plans what is left.\n",
+            ),
+            _ => format!(
+                "What is done stays done. Mend what the failure says and run {again} again: it plans what is left.\n"
+            ),
         }
     }
 

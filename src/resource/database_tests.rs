@@ -286,13 +286,40 @@ fn a_replica_without_data_is_given_its_primarys() {
 
 #[test]
 fn nobodys_data_is_taken_away() {
-    let alone = |n: usize, t: String| if n == 1 { without(without(t, "replica\t"), "record\tsource") } else { t };
+    let positions = ["gtid_executed", "gtid_binlog_pos", "gtid_binlog_state", "gtid_slave_pos"];
+    let alone = |n: usize, t: String| {
+        let t = if n == 1 { without(without(t, "replica\t"), "record\tsource") } else { t };
+        if n == 1 { positions.iter().fold(t, |t, key| set(t, key, "")) } else { t }
+    };
     each(
         alone,
         &["refused: it is declared a replica, holds data (foo_bar, foobar_verify) and does not replicate from db-01"],
     );
     let silent = |n: usize, t: String| if n == 1 { without(t, "state") + "error\tERROR 1045\n" } else { t };
     each(silent, &["refused: the database server does not answer root through its socket: ERROR 1045"]);
+}
+
+#[test]
+fn a_former_primary_with_nothing_of_its_own_follows_the_new_one() {
+    // All that it has, the other one has: it is not filled anew.
+    let former = |n: usize, t: String| if n == 1 { without(without(t, "replica\t"), "record\tsource") } else { t };
+    each(former, &["replicate from db-01: it has nothing that db-01 has not, and goes on from there"]);
+    let pair = Pair::new(0, former);
+    assert!(!pair.on(1, |seen| pair.replication().copies(seen)));
+    let script = pair.on(1, |seen| pair.replication().diff(seen).unwrap().unwrap().script.text().to_owned());
+    assert!(script.contains("rpl_semi_sync_master_enabled=OFF"), "{script}");
+    // One write that only it has, and it is left alone.
+    for (at, key, value, own) in [
+        (0, "gtid_binlog_state", "0-172853023-78,0-9-79", "0-9-79"),
+        (1, "gtid_executed", "ce14c31d-e7a3-11f1-833b-1a2860a6f713:1-68,aa-bb:1-2", "aa-bb:1-2"),
+    ] {
+        let pair = Pair::new(at, |n, t| if n == 1 { set(set(former(n, t), key, value), "server_id", "9") } else { t });
+        let plan = pair.plan();
+        assert!(
+            plan[0].starts_with("refused: it has transactions that db-01 has not") && plan[0].ends_with(own),
+            "{plan:?}"
+        );
+    }
 }
 
 #[test]

@@ -22,7 +22,15 @@ pub enum Dialect {
 /// its way through the socket too; without, it takes half the time. (What proves a certificate needs a session with TLS.)
 pub static DATABASE: Collector = Collector {
     name: "database",
-    volatile: &["replica", "gtid_executed", "gtid_binlog_pos", "gtid_binlog_state", "gtid_slave_pos", "heartbeat"],
+    volatile: &[
+        "long",
+        "replica",
+        "gtid_executed",
+        "gtid_binlog_pos",
+        "gtid_binlog_state",
+        "gtid_slave_pos",
+        "heartbeat",
+    ],
     body: r#"
 client=$1 extra= more=--skip-ssl
 if [ "$client" = mariadb ]; then
@@ -62,6 +70,7 @@ SELECT 'grant' AS k, grantee, CONCAT(@q,REPLACE(table_schema,@q,CONCAT(@q,@q)),@
 SELECT 'grant' AS k, grantee, CONCAT(@q,REPLACE(table_schema,@q,CONCAT(@q,@q)),@q,'.',@q,REPLACE(table_name,@q,CONCAT(@q,@q)),@q) AS l, CONCAT(privilege_type,' (',@q,REPLACE(column_name,@q,CONCAT(@q,@q)),@q,')'), is_grantable FROM information_schema.column_privileges WHERE grantee LIKE '%@\'\%\'';
 SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, CONCAT(routine_type,' ',@q,REPLACE(db,@q,CONCAT(@q,@q)),@q,'.',@q,REPLACE(routine_name,@q,CONCAT(@q,@q)),@q) AS l, UPPER(REPLACE(proc_priv,'Grant','Grant Option')), 'NO' FROM mysql.procs_priv WHERE host='%';
 SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, CONCAT(QUOTE(proxied_user),'@',QUOTE(proxied_host)) AS l, 'PROXY', 'NO' FROM mysql.proxies_priv WHERE host='%';
+SELECT 'long' AS k, trx_mysql_thread_id, TIMESTAMPDIFF(SECOND,trx_started,NOW()) AS s FROM information_schema.innodb_trx WHERE trx_started<NOW()-INTERVAL 5 SECOND AND trx_mysql_thread_id<>0;
 SELECT 'table' AS k, table_schema, table_name FROM information_schema.tables WHERE table_schema='foobar_verify';
 $extra
 SHOW REPLICA STATUS\\G

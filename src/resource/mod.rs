@@ -11,6 +11,7 @@ pub mod db_directory;
 pub mod db_password;
 pub mod db_role;
 mod db_second;
+pub mod db_switch;
 pub mod db_variables;
 pub mod dialect;
 #[cfg(test)]

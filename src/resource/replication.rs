@@ -73,14 +73,23 @@ impl Replication {
         ]
     }
 
-    fn change(&self, password: &Secret, digest: &str) -> Script {
+    /// Follows the primary from now on: for a server that has nothing but what that one has.
+    pub fn follow(&self, seen: &Seen<'_>) -> Result<Script, Refusal> {
+        let password = settled(seen, self.login.1)?;
+        Ok(self.change(password, &self.digest(seen)?, true))
+    }
+
+    /// `was_primary` where its place in the log is what it wrote itself, or what it applied, whichever is later: MariaDB
+    /// counts the two apart, and would ask for its own writes again.
+    fn change(&self, password: &Secret, digest: &str, was_primary: bool) -> Script {
         let (host, user) = (literal(&self.address.to_string()), literal(self.login.0));
         let (password, authority) = (literal(password.expose()), literal(&self.authority));
         let sql = match self.dialect {
             Dialect::Mariadb => format!(
                 "STOP REPLICA;\nCHANGE MASTER TO MASTER_HOST={host}, MASTER_PORT=3306, MASTER_USER={user}, MASTER_PASSWORD={password}, \
                  MASTER_USE_GTID=slave_pos, MASTER_SSL=1, MASTER_SSL_CA={authority}, MASTER_SSL_VERIFY_SERVER_CERT=1, \
-                 MASTER_CONNECT_RETRY=5, MASTER_HEARTBEAT_PERIOD=2;\nSTART REPLICA;\n"
+                 MASTER_CONNECT_RETRY=5, MASTER_HEARTBEAT_PERIOD=2{};\nSTART REPLICA;\n",
+                if was_primary { ", MASTER_DEMOTE_TO_SLAVE=1" } else { "" }
             ),
             Dialect::Mysql => format!(
                 "STOP REPLICA;\nCHANGE REPLICATION SOURCE TO SOURCE_HOST={host}, SOURCE_PORT=3306, SOURCE_USER={user}, SOURCE_PASSWORD={password}, \
@@ -122,7 +131,15 @@ impl Replication {
         let empty = Observation::default();
         let primary = Server::new(self.dialect, seen.all.get(&self.primary).unwrap_or(&empty));
         let waits = || !server.is_running() && self.digest(seen).is_ok_and(|d| Self::is_told(&server, &d));
-        server.record("seeding").is_some() || !server.is_replica() && !waits() && !primary.is_fresh()
+        let rejoins = || Self::rejoins(&server, &primary);
+        server.record("seeding").is_some() || !server.is_replica() && !waits() && !primary.is_fresh() && !rejoins()
+    }
+
+    /// Whether a server with data that follows nobody can follow this one as it is: it has nothing that this one has not.
+    /// A former primary is one, after its role was taken over.
+    fn rejoins(server: &Server<'_>, primary: &Server<'_>) -> bool {
+        let known = server.is_running() && primary.is_running() && !server.executed().is_empty();
+        known && server.held().next().is_some() && server.errant(primary).is_empty()
     }
 
     fn running(&self) -> Script {
@@ -260,6 +277,14 @@ impl Resource for Replication {
         // password, and goes on from there.
         let rests = server.is_resting_replica() && !held.is_empty() && !half;
         if (!server.is_replica() && !rests) || half {
+            if !half && Self::rejoins(&server, &primary) {
+                let script = Script::new()
+                    .line(format!("{} -e 'SET GLOBAL {}=OFF'", self.dialect.client(), self.dialect.semi_sync_source()))
+                    .then(&self.change(password, &digest, true));
+                let change = Change::new(Action::Update, format!("replicate from {}", self.primary), script);
+                let why = format!("it has nothing that {} has not, and goes on from there", self.primary);
+                return Ok(Some(change.detail(why)));
+            }
             if !half && !held.is_empty() {
                 return refuse(
                     format!(
@@ -270,7 +295,7 @@ impl Resource for Replication {
                     "name it `mysql.primary` if its data shall stay, or drop these schemas by hand",
                 );
             }
-            let change = self.change(password, &digest);
+            let change = self.change(password, &digest, false);
             if !half && primary.is_fresh() {
                 let summary = format!("replicate from {}", self.primary);
                 return Ok(Some(Change::new(Action::Create, summary, change)));
@@ -307,8 +332,11 @@ impl Resource for Replication {
             details.push("the password is not the one foobar set".into());
         }
         if !details.is_empty() {
-            let mut change =
-                Change::new(Action::Update, format!("replicate from {}", self.primary), self.change(password, &digest));
+            let mut change = Change::new(
+                Action::Update,
+                format!("replicate from {}", self.primary),
+                self.change(password, &digest, false),
+            );
             change.details = details;
             // Told by foobar, and by nobody since, it would say the same.
             return Ok(Some(change.drift(told.then_some(Drift::Replication))));

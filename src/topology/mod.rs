@@ -7,6 +7,7 @@
 
 pub mod certificate;
 mod decode;
+pub mod edit;
 mod lint;
 pub mod places;
 pub mod problem;

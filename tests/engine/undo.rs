@@ -114,6 +114,8 @@ async fn a_host_that_is_gone_while_it_is_out_is_given_up() {
     assert_eq!(hosts.log(), "files\nout\n");
     let silent: Vec<&str> = outcome.errors.iter().map(|e| e.host.as_str()).collect();
     assert_eq!((silent, outcome.is_rolled_back), (vec!["web"], false));
+    let execs = hosts.execs.load(Ordering::Relaxed);
+    assert!(execs < 20, "it was spoken to without end: {execs} execs");
     assert_eq!(outcome.skipped.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2, 3, 4]);
 }
 

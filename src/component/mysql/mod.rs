@@ -30,6 +30,7 @@ use crate::{
         db_directory::{self, DataDirectory},
         db_password::{Arrived, Retired},
         db_role::{Acknowledged, Writable},
+        db_switch::Servers,
         db_variables::Variables,
         dialect::Dialect,
         files::{File, Files},
@@ -233,6 +234,36 @@ fn logins(site: &Site, mysql: &spec::Mysql) -> Vec<Login> {
     all
 }
 
+/// Replication from one of the servers, as the others are told of it.
+fn replication(site: &Site, mysql: &spec::Mysql, primary: &HostName) -> Replication {
+    Replication {
+        dialect: dialect(mysql),
+        primary: primary.clone(),
+        address: site.address(primary),
+        login: REPLICATION,
+        seed: SEED,
+        authority: format!("{DATABASE_TLS}/ca.crt"),
+        unit: unit(mysql).into(),
+        acknowledges: semi_sync(mysql),
+    }
+}
+
+/// The servers, for who moves the writes from one to another; none where the topology has no database.
+pub fn servers(site: &Site) -> Option<Servers> {
+    let mysql = site.topology.mysql.as_ref()?;
+    Some(Servers {
+        dialect: dialect(mysql),
+        unit: unit(mysql).into(),
+        hosts: mysql.hosts().map(|h| (h.clone(), site.address(h))).collect(),
+        primary: mysql.primary.clone(),
+        max_lag: mysql.max_lag.duration().as_secs(),
+        acknowledges: semi_sync(mysql),
+        checker: CHECKER,
+        authority: format!("{DATABASE_TLS}/ca.crt"),
+        replications: mysql.hosts().map(|h| replication(site, mysql, h)).collect(),
+    })
+}
+
 impl Mysql {
     /// The configuration and the running server of one host, which comes after those others; the answer names it.
     fn server(
@@ -381,16 +412,7 @@ impl Component for Mysql {
         let accounts = objects.clone();
         let objects = desired.want(&mysql.primary, objects, [open]);
         debug_assert_eq!(objects.id, database_objects());
-        let replication = || Replication {
-            dialect,
-            primary: mysql.primary.clone(),
-            address: site.address(&mysql.primary),
-            login: REPLICATION,
-            seed: SEED,
-            authority: format!("{DATABASE_TLS}/ca.crt"),
-            unit: unit.into(),
-            acknowledges: semi_sync(mysql),
-        };
+        let replication = || replication(site, mysql, &mysql.primary);
         let copier = |open| Copier {
             dialect,
             account: SEED.0,
