@@ -55,7 +55,9 @@ pub struct Endpoint {
     pub component: &'static str,
     /// The host that it listens on.
     pub host: HostName,
-    /// The TCP port.
+    /// What is spoken there.
+    pub protocol: spec::Protocol,
+    /// The port.
     pub port: u16,
     /// Who connects.
     pub from: Peers,
