@@ -15,7 +15,7 @@
 //!
 //! | floor | room | what lives there |
 //! |---|---|---|
-//! | 1 | `base/` | names parsed once, secrets, shell scripts, templates, digests |
+//! | 1 | `base/` | names parsed once, secrets, shell scripts, templates, digests, DNS messages |
 //! | 2 | `resource/` | what a host can have, one kind a file: how it is probed, how it differs, how it goes back |
 //! | 3 | `component/` | what is deployed, one component a file: its resources, its checks, its endpoints; `spec.rs` has the YAML shape of all of them, since the site that each reads holds every one |
 //! | 4 | `topology/` | the user's YAML: parse, locate, validate, lints |

@@ -23,6 +23,8 @@ mod certificate;
 mod damage;
 #[path = "e2e/database.rs"]
 mod database;
+#[path = "e2e/dns.rs"]
+mod dns;
 #[path = "e2e/drift.rs"]
 mod drift;
 #[path = "e2e/drills.rs"]
@@ -82,6 +84,9 @@ const CASES: &[Case] = &[
     ("first::a_second_plan_is_empty_and_everything_is_proved", first::a_second_plan_is_empty_and_everything_is_proved),
     ("words::programs_get_json_and_nothing_else", words::programs_get_json_and_nothing_else),
     ("browser::a_user_signs_the_guestbook", browser::a_user_signs_the_guestbook),
+    ("dns::names_are_answered_and_a_change_loses_no_query", dns::names_are_answered_and_a_change_loses_no_query),
+    ("dns::a_broken_zone_is_refused_and_the_live_one_stays", dns::a_broken_zone_is_refused_and_the_live_one_stays),
+    ("dns::the_world_is_asked_and_servers_go_again", dns::the_world_is_asked_and_servers_go_again),
     ("drift::what_was_changed_by_hand_is_named_and_mended", drift::what_was_changed_by_hand_is_named_and_mended),
     ("drift::the_database_too", drift::the_database_too),
     ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),

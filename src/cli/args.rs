@@ -1,6 +1,7 @@
 //! The words of the command line, and nothing of what they do. Every flag is also an environment variable.
 
 pub mod change;
+pub mod dns;
 pub mod history;
 pub mod lab;
 pub mod lock;
@@ -152,6 +153,15 @@ Examples:
 
 Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
     Verify(VerifyArgs),
+    /// print the DNS records that the site wants, and where to set them; --check compares
+    #[command(after_help = "\
+Examples:
+  foobar dns                             lines of a zone file
+  foobar dns --json | jq -r '.records[] | select(.set_at == \"provider\") | .value'
+  foobar dns --check                     what name servers and resolvers answer, against these
+
+Exit status of --check: 0 all is as declared, 3 something is not, 1 nobody could be asked.")]
+    Dns(dns::DnsArgs),
     /// list what was done to the hosts: when, by whom, from where, how it ended
     #[command(after_help = "\
 Examples:

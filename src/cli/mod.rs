@@ -7,6 +7,7 @@ mod carry;
 mod command;
 mod descriptors;
 mod destroy;
+mod dns;
 pub mod exit;
 pub mod gather;
 mod held;
@@ -66,6 +67,7 @@ pub fn main() -> Exit {
                 Command::Rotate(args) => rotate::rotate(&screen, args).await,
                 Command::Reboot(args) => reboot::run(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
+                Command::Dns(args) => dns::run(&screen, args).await,
                 Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
                 Command::Render(args) => why::render(&screen, args),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::script::Script,
-    component::names::SITE_CA,
+    component::{Check, Verdict, names::SITE_CA},
     engine,
     report::{Verbosity, checks, json, plan},
     transport::Transport as _,
@@ -97,14 +97,18 @@ pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(work.list(screen, &args.json));
     }
-    let checks_to_make = work::checks(&work);
+    Ok(prove(screen, &work, &work::checks(&work), args.json.json).await)
+}
+
+/// Makes checks and tells how they ended.
+pub async fn prove(screen: &Screen, work: &Work, checks_to_make: &[Check], is_json: bool) -> Exit {
     let started = Instant::now();
-    let outcome = engine::verify::verify(&work.ssh, &checks_to_make, &screen.events()).await;
+    let outcome = engine::verify::verify(&work.ssh, checks_to_make, &screen.events()).await;
     screen.clear();
     let text = {
         let show = screen.show();
         let checked = show.record().checks();
-        match args.json.json {
+        match is_json {
             true => {
                 let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 json::verify(&work.site.topology.site, checked, millis)
@@ -113,10 +117,9 @@ pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         }
     };
     screen.data(&text);
-    carry::trips(screen, &work);
+    carry::trips(screen, work);
     screen.silent(&outcome.errors);
-    use crate::component::Verdict;
-    Ok(if outcome.verdicts.iter().any(|v| matches!(v, Verdict::Fail(_))) {
+    if outcome.verdicts.iter().any(|v| matches!(v, Verdict::Fail(_))) {
         Exit::CheckFailed
     } else if let Some(error) = outcome.errors.first() {
         error.kind.into()
@@ -124,7 +127,7 @@ pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         Exit::Failed
     } else {
         Exit::Done
-    })
+    }
 }
 
 /// `foobar ca`

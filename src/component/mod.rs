@@ -2,6 +2,7 @@
 //! checks that prove it live. Pure: a component is a function of the site.
 
 pub mod app;
+pub mod dns;
 pub mod firewall;
 pub mod haproxy;
 pub mod http;
@@ -274,6 +275,9 @@ pub fn all(site: &Site) -> Vec<Box<dyn Component>> {
     if topology.haproxy.is_some() {
         all.push(Box::new(tls::Tls));
         all.push(Box::new(haproxy::Haproxy));
+    }
+    if topology.dns.is_some() {
+        all.push(Box::new(dns::Dns));
     }
     let endpoints = all.iter().flat_map(|c| c.endpoints(site)).collect();
     all.insert(0, Box::new(firewall::Firewall::new(endpoints)));

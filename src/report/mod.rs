@@ -5,6 +5,7 @@
 pub mod board;
 pub mod checks;
 pub mod diff;
+pub mod dns;
 pub mod explain;
 pub mod history;
 pub mod json;

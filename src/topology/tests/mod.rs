@@ -2,6 +2,7 @@
 //! through or makes it panic.
 
 mod certificates;
+mod dns;
 mod hostile;
 
 use super::{Draft, Report, Source, Sources, Valid, load};
