@@ -16,7 +16,8 @@ use crate::{
     base::script::Script,
     component::{Check, Verdict, names::SITE_CA},
     engine,
-    report::{Verbosity, checks, json, plan},
+    report::{self, Verbosity, checks, json, plan},
+    topology::spof,
     transport::Transport as _,
 };
 use std::time::Instant;
@@ -24,13 +25,13 @@ use std::time::Instant;
 /// `foobar validate`
 pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
     if args.json.json {
-        let (findings, exit) =
+        let (findings, singles, exit) =
             match gather::gather(&args.site.file, args.site.inventory.as_deref(), args.site.templates.as_deref()) {
-                Ok(gathered) => (gathered.warnings.findings(), Exit::Done),
-                Err(gather::Failure::Invalid(report)) => (report.findings(), Exit::Usage),
+                Ok(gathered) => (gathered.warnings.findings(), spof::all(&gathered.site.topology), Exit::Done),
+                Err(gather::Failure::Invalid(report)) => (report.findings(), Vec::new(), Exit::Usage),
                 Err(failure) => return Err(screen.failure(&failure)),
             };
-        screen.data(&json::findings(&findings));
+        screen.data(&json::findings(&findings, &singles));
         return Ok(exit);
     }
     let gather::Gathered { site, warnings, .. } = work::read(screen, &args.site)?;
@@ -43,6 +44,9 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
         site.topology.site,
         site.hosts().count()
     ));
+    if screen.verbosity > Verbosity::Quiet {
+        screen.data(&format!("\n{}", report::spof::text(&spof::all(&site.topology), screen.out)));
+    }
     Ok(Exit::Done)
 }
 
@@ -54,8 +58,12 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
     }
     let look = work.look(screen, args.removal.removal()).await?;
     history::note(screen, &look);
+    let singles = spof::all(&work.site.topology);
+    if let Some(line) = report::spof::line(&singles) {
+        screen.say(&line);
+    }
     match args.json.json {
-        true => screen.data(&json::plan_after(&look.plan, &look.cut_off)),
+        true => screen.data(&json::plan_after(&look.plan, &look.cut_off, &singles)),
         false => screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style()))),
     }
     carry::bounded(screen, &args.bound, &look.plan)?;

@@ -20,6 +20,7 @@ pub mod problem;
 pub mod record;
 pub mod render;
 mod show;
+pub mod spof;
 pub mod style;
 #[cfg(test)]
 mod tests;

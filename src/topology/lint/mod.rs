@@ -48,7 +48,6 @@ pub const LINTS: &[(&str, Lint)] = &[
     ("standby-alone", parts::standby_alone),
     ("primary-also-replica", parts::primary_also_replica),
     ("semi-sync-alone", parts::semi_sync_alone),
-    ("single-point-of-failure", parts::single_point_of_failure),
     ("names-and-zone", dns::names_and_zone),
     ("names-without-site", dns::names_without_site),
     ("own-variable", parts::own_variable),
