@@ -27,6 +27,8 @@ mod database;
 mod dns;
 #[path = "e2e/drift.rs"]
 mod drift;
+#[path = "e2e/drill.rs"]
+mod drill;
 #[path = "e2e/drills.rs"]
 mod drills;
 #[path = "e2e/faults.rs"]
@@ -154,6 +156,8 @@ const CASES: &[Case] = &[
     ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),
     ("faults::the_disk_is_full", faults::the_disk_is_full),
     ("faults::a_host_is_down", faults::a_host_is_down),
+    ("drill::what_is_taken_away_is_measured_and_comes_back", drill::what_is_taken_away_is_measured_and_comes_back),
+    ("drill::it_comes_back_whatever_becomes_of_foobar", drill::it_comes_back_whatever_becomes_of_foobar),
     ("drills::a_backend_is_killed", drills::a_backend_is_killed),
     ("drills::a_backend_falls_silent", drills::a_backend_falls_silent),
     ("drills::a_connection_is_cut_in_the_middle_of_a_step", drills::a_connection_is_cut_in_the_middle_of_a_step),

@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod dns;
+pub mod drill;
 pub mod history;
 pub mod lab;
 pub mod lock;
@@ -191,6 +192,17 @@ Examples:
 
 While a database account's password changes, the former one opens it too, until every app has the new one.")]
     Rotate(change::RotateArgs),
+    /// take a host's services or a component away for a while, and measure what visitors feel
+    #[command(after_help = "\
+Examples:
+  foobar drill lb-01                     all that foobar runs there, never its sshd
+  foobar drill nginx@web-02 --for 30 --yes
+  foobar drill dns --json | jq '.fared[] | select(.failed > 0)'
+
+Another host asks for the site five times a second meanwhile, each time as a visitor who knocks anew.
+What was stopped is started again, by the host itself where foobar or its connection dies. Exit status:
+0 it came back, 1 it did not, 6 another run holds the host.")]
+    Drill(drill::DrillArgs),
     /// reboot hosts, drained meanwhile and proved before the next one goes
     #[command(after_help = "\
 Examples:

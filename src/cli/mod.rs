@@ -8,6 +8,7 @@ mod command;
 mod descriptors;
 mod destroy;
 mod dns;
+mod drill;
 pub mod exit;
 pub mod gather;
 mod held;
@@ -68,6 +69,7 @@ pub fn main() -> Exit {
                 Command::Reboot(args) => reboot::run(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Dns(args) => dns::run(&screen, args).await,
+                Command::Drill(args) => drill::run(&screen, args).await,
                 Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
                 Command::Render(args) => why::render(&screen, args),
@@ -85,6 +87,7 @@ pub fn main() -> Exit {
                 | Command::Rollback(_)
                 | Command::Rotate(_)
                 | Command::Reboot(_)
+                | Command::Drill(_)
                 | Command::Destroy(_) => std::future::pending().await,
                 _ => lock::interrupted().await,
             }

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod dns;
+pub mod drill;
 pub mod firewall;
 pub mod haproxy;
 pub mod http;

@@ -6,6 +6,7 @@ pub mod board;
 pub mod checks;
 pub mod diff;
 pub mod dns;
+pub mod drill;
 pub mod explain;
 pub mod history;
 pub mod json;

@@ -175,7 +175,7 @@ fn faults(expected: &Expected, reply: &Reply) -> Vec<String> {
 
 /// Defines `say LABEL udp|tcp ADDRESS OCTAL`, which asks twice where nothing is heard, and prints label and answer.
 fn sayer() -> Script {
-    asker().line("say() { said=$(ask \"$2\" \"$3\" \"$4\"); [ -n \"$said\" ] || said=$(ask \"$2\" \"$3\" \"$4\"); printf '%s %s\\n' \"$1\" \"$said\"; }")
+    asker().line("say() { said=$(query \"$2\" \"$3\" \"$4\"); [ -n \"$said\" ] || said=$(query \"$2\" \"$3\" \"$4\"); printf '%s %s\\n' \"$1\" \"$said\"; }")
 }
 
 /// The answers by their labels; none where nothing was heard.

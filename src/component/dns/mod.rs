@@ -91,9 +91,9 @@ fn context(site: &Site, dns: &spec::Dns, on: &[HostName], zone: &DomainName) -> 
     }
 }
 
-/// A sh function that asks one question and prints the answer in hexadecimal digits: `ask udp|tcp ADDRESS OCTAL`. bash is
+/// A sh function that asks one question and prints the answer in hexadecimal digits: `query udp|tcp ADDRESS OCTAL`. bash is
 /// essential on Debian, and opens sockets; a minimal host has no other client.
-const ASK: &str = r#"ask() {
+const ASK: &str = r#"query() {
   timeout 4 bash -c 'exec 2>/dev/null
     exec 3<>"/dev/$0/$1/53" || exit 7
     printf "$2" >&3
@@ -105,7 +105,7 @@ const ASK: &str = r#"ask() {
     fi | od -An -v -tx1 | tr -d " \n"' "$@"
 }"#;
 
-/// Defines `ask udp|tcp ADDRESS OCTAL`.
+/// Defines `query udp|tcp ADDRESS OCTAL`.
 pub fn asker() -> Script {
     Script::new().line(ASK)
 }
@@ -121,7 +121,7 @@ fn proof(site: &Site, host: &HostName, zone: &DomainName) -> Script {
         .line("[ $# = 5 ] || { echo 'the zone on disk has no SOA' >&2; exit 1; }")
         .line("want=$(printf '%08x%08x%08x%08x%08x' \"$@\")")
         .line("read -r now _ </proc/uptime; end=$((${now%.*} + 8))")
-        .line(format!("until ask udp {} {} | grep -qF \"$want\"; do", site.address(host), quote(&question)))
+        .line(format!("until query udp {} {} | grep -qF \"$want\"; do", site.address(host), quote(&question)))
         .line("  read -r now _ </proc/uptime")
         .line("  [ \"${now%.*}\" -lt \"$end\" ] || { echo \"nsd does not answer with the zone on disk, whose serial is $1\" >&2; exit 1; }")
         .line("  sleep 0.05")
