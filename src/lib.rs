@@ -15,14 +15,14 @@
 //!
 //! | floor | room | what lives there |
 //! |---|---|---|
-//! | 1 | `base/` | names parsed once, secrets, shell scripts, templates, digests |
+//! | 1 | `base/` | names parsed once, secrets, shell scripts, templates, digests, DNS messages |
 //! | 2 | `resource/` | what a host can have, one kind a file: how it is probed, how it differs, how it goes back |
 //! | 3 | `component/` | what is deployed, one component a file: its resources, its checks, its endpoints; `spec.rs` has the YAML shape of all of them, since the site that each reads holds every one |
 //! | 4 | `topology/` | the user's YAML: parse, locate, validate, lints |
 //! | 5 | `plan/` | desired, observed, settled secrets, diff, what is taken away, what is rebooted, order; the lease and the generations of a host, as scripts and what they say |
 //! | 6 | `event/` | the border between doing and showing |
 //! | 7 | `transport/` | one method, `run(host, script)`; `ssh.rs` is the one that uses the network |
-//! | 8 | `engine/` | generic effects: observe, apply (a ready-queue over the graph), what goes back after a failure, hosts that reboot, leases, verify, and the mint of secrets |
+//! | 8 | `engine/` | generic effects: observe, apply (a ready-queue over the graph), what goes back after a failure, hosts that reboot, drills, leases, verify, and the mint of secrets |
 //! | 9 | `report/` | events and plans into text, live progress, JSON lines |
 //! | 10 | `cli/` | clap, exit codes, reading local files, one short recipe a command |
 //! | apart | `lab/` | real throw-away hosts on this machine; nothing imports it but `cli` |

@@ -25,8 +25,12 @@ mod certificate;
 mod damage;
 #[path = "e2e/database.rs"]
 mod database;
+#[path = "e2e/dns.rs"]
+mod dns;
 #[path = "e2e/drift.rs"]
 mod drift;
+#[path = "e2e/drill.rs"]
+mod drill;
 #[path = "e2e/drills.rs"]
 mod drills;
 #[path = "e2e/faults.rs"]
@@ -86,6 +90,9 @@ const CASES: &[Case] = &[
     ("first::a_second_plan_is_empty_and_everything_is_proved", first::a_second_plan_is_empty_and_everything_is_proved),
     ("words::programs_get_json_and_nothing_else", words::programs_get_json_and_nothing_else),
     ("browser::a_user_signs_the_guestbook", browser::a_user_signs_the_guestbook),
+    ("dns::names_are_answered_and_a_change_loses_no_query", dns::names_are_answered_and_a_change_loses_no_query),
+    ("dns::a_broken_zone_is_refused_and_the_live_one_stays", dns::a_broken_zone_is_refused_and_the_live_one_stays),
+    ("dns::the_world_is_asked_and_servers_go_again", dns::the_world_is_asked_and_servers_go_again),
     ("drift::what_was_changed_by_hand_is_named_and_mended", drift::what_was_changed_by_hand_is_named_and_mended),
     ("drift::the_database_too", drift::the_database_too),
     ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),
@@ -163,6 +170,8 @@ const CASES: &[Case] = &[
     ("faults::a_system_that_is_not_known", faults::a_system_that_is_not_known),
     ("faults::the_disk_is_full", faults::the_disk_is_full),
     ("faults::a_host_is_down", faults::a_host_is_down),
+    ("drill::what_is_taken_away_is_measured_and_comes_back", drill::what_is_taken_away_is_measured_and_comes_back),
+    ("drill::it_comes_back_whatever_becomes_of_foobar", drill::it_comes_back_whatever_becomes_of_foobar),
     ("drills::a_backend_is_killed", drills::a_backend_is_killed),
     ("drills::a_backend_falls_silent", drills::a_backend_falls_silent),
     ("drills::a_connection_is_cut_in_the_middle_of_a_step", drills::a_connection_is_cut_in_the_middle_of_a_step),

@@ -3,6 +3,7 @@
 
 pub mod certificate;
 pub mod digest;
+pub mod dns;
 pub mod name;
 pub mod scan;
 pub mod script;

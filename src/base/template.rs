@@ -12,6 +12,8 @@ macro_rules! embedded {
 pub const EMBEDDED: &[(&str, &str)] = embedded![
     "app/app.env.tera",
     "app/foobar-app.service.tera",
+    "dns/nsd.conf.tera",
+    "dns/zone.tera",
     "firewall/firewall.nft.tera",
     "haproxy/haproxy.cfg.tera",
     "haproxy/unit.conf.tera",

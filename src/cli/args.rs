@@ -1,6 +1,8 @@
 //! The words of the command line, and nothing of what they do. Every flag is also an environment variable.
 
 pub mod change;
+pub mod dns;
+pub mod drill;
 pub mod history;
 pub mod lab;
 pub mod lock;
@@ -153,6 +155,15 @@ Examples:
 
 Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
     Verify(VerifyArgs),
+    /// print the DNS records that the site wants, and where to set them; --check compares
+    #[command(after_help = "\
+Examples:
+  foobar dns                             lines of a zone file
+  foobar dns --json | jq -r '.records[] | select(.set_at == \"provider\") | .value'
+  foobar dns --check                     what name servers and resolvers answer, against these
+
+Exit status of --check: 0 all is as declared, 3 something is not, 1 nobody could be asked.")]
+    Dns(dns::DnsArgs),
     /// list what was done to the hosts: when, by whom, from where, how it ended
     #[command(after_help = "\
 Examples:
@@ -182,6 +193,17 @@ Examples:
 
 While a database account's password changes, the former one opens it too, until every app has the new one.")]
     Rotate(change::RotateArgs),
+    /// take a host's services or a component away for a while, and measure what visitors feel
+    #[command(after_help = "\
+Examples:
+  foobar drill lb-01                     all that foobar runs there, never its sshd
+  foobar drill nginx@web-02 --for 30 --yes
+  foobar drill dns --json | jq '.fared[] | select(.failed > 0)'
+
+Another host asks for the site five times a second meanwhile, each time as a visitor who knocks anew.
+What was stopped is started again, by the host itself where foobar or its connection dies. Exit status:
+0 it came back, 1 it did not, 6 another run holds the host.")]
+    Drill(drill::DrillArgs),
     /// reboot hosts, drained meanwhile and proved before the next one goes
     #[command(after_help = "\
 Examples:

@@ -7,6 +7,8 @@ mod carry;
 mod command;
 mod descriptors;
 mod destroy;
+mod dns;
+mod drill;
 pub mod exit;
 pub mod gather;
 mod held;
@@ -68,6 +70,8 @@ pub fn main() -> Exit {
                 Command::Reboot(args) => reboot::run(&screen, args).await,
                 Command::Switchover(args) => switchover::run(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
+                Command::Dns(args) => dns::run(&screen, args).await,
+                Command::Drill(args) => drill::run(&screen, args).await,
                 Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
                 Command::Render(args) => why::render(&screen, args),
@@ -86,6 +90,7 @@ pub fn main() -> Exit {
                 | Command::Rotate(_)
                 | Command::Reboot(_)
                 | Command::Switchover(_)
+                | Command::Drill(_)
                 | Command::Destroy(_) => std::future::pending().await,
                 _ => lock::interrupted().await,
             }

@@ -14,9 +14,10 @@ use super::{
 };
 use crate::{
     base::script::Script,
-    component::names::SITE_CA,
+    component::{Check, Verdict, names::SITE_CA},
     engine,
-    report::{Verbosity, checks, json, plan},
+    report::{self, Verbosity, checks, json, plan},
+    topology::spof,
     transport::Transport as _,
 };
 use std::time::Instant;
@@ -24,13 +25,13 @@ use std::time::Instant;
 /// `foobar validate`
 pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
     if args.json.json {
-        let (findings, exit) =
+        let (findings, singles, exit) =
             match gather::gather(&args.site.file, args.site.inventory.as_deref(), args.site.templates.as_deref()) {
-                Ok(gathered) => (gathered.warnings.findings(), Exit::Done),
-                Err(gather::Failure::Invalid(report)) => (report.findings(), Exit::Usage),
+                Ok(gathered) => (gathered.warnings.findings(), spof::all(&gathered.site.topology), Exit::Done),
+                Err(gather::Failure::Invalid(report)) => (report.findings(), Vec::new(), Exit::Usage),
                 Err(failure) => return Err(screen.failure(&failure)),
             };
-        screen.data(&json::findings(&findings));
+        screen.data(&json::findings(&findings, &singles));
         return Ok(exit);
     }
     let gather::Gathered { site, warnings, .. } = work::read(screen, &args.site)?;
@@ -43,6 +44,9 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
         site.topology.site,
         site.hosts().count()
     ));
+    if screen.verbosity > Verbosity::Quiet {
+        screen.data(&format!("\n{}", report::spof::text(&spof::all(&site.topology), screen.out)));
+    }
     Ok(Exit::Done)
 }
 
@@ -54,8 +58,12 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
     }
     let look = work.look(screen, args.removal.removal()).await?;
     history::note(screen, &look);
+    let singles = spof::all(&work.site.topology);
+    if let Some(line) = report::spof::line(&singles) {
+        screen.say(&line);
+    }
     match args.json.json {
-        true => screen.data(&json::plan_after(&look.plan, &look.cut_off)),
+        true => screen.data(&json::plan_after(&look.plan, &look.cut_off, &singles)),
         false => screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style()))),
     }
     carry::bounded(screen, &args.bound, &look.plan)?;
@@ -97,14 +105,18 @@ pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
     if args.limit.list_hosts {
         return Ok(work.list(screen, &args.json));
     }
-    let checks_to_make = work::checks(&work);
+    Ok(prove(screen, &work, &work::checks(&work), args.json.json).await)
+}
+
+/// Makes checks and tells how they ended.
+pub async fn prove(screen: &Screen, work: &Work, checks_to_make: &[Check], is_json: bool) -> Exit {
     let started = Instant::now();
-    let outcome = engine::verify::verify(&work.ssh, &checks_to_make, &screen.events()).await;
+    let outcome = engine::verify::verify(&work.ssh, checks_to_make, &screen.events()).await;
     screen.clear();
     let text = {
         let show = screen.show();
         let checked = show.record().checks();
-        match args.json.json {
+        match is_json {
             true => {
                 let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 json::verify(&work.site.topology.site, checked, millis)
@@ -113,10 +125,9 @@ pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         }
     };
     screen.data(&text);
-    carry::trips(screen, &work);
+    carry::trips(screen, work);
     screen.silent(&outcome.errors);
-    use crate::component::Verdict;
-    Ok(if outcome.verdicts.iter().any(|v| matches!(v, Verdict::Fail(_))) {
+    if outcome.verdicts.iter().any(|v| matches!(v, Verdict::Fail(_))) {
         Exit::CheckFailed
     } else if let Some(error) = outcome.errors.first() {
         error.kind.into()
@@ -124,7 +135,7 @@ pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         Exit::Failed
     } else {
         Exit::Done
-    })
+    }
 }
 
 /// `foobar ca`

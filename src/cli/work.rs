@@ -253,6 +253,7 @@ fn roles(site: &Site) -> BTreeMap<String, Vec<HostName>> {
         }
     };
     add("haproxy", t.haproxy.as_ref().map(|c| c.on.clone()));
+    add("dns", t.dns.as_ref().map(|c| c.on().to_vec()));
     add("nginx", t.nginx.as_ref().map(|c| c.on.clone()));
     add("web", t.nginx.as_ref().map(|c| c.on.clone()));
     add("app", t.app.as_ref().map(|c| c.on.clone()));

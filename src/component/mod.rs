@@ -2,6 +2,8 @@
 //! checks that prove it live. Pure: a component is a function of the site.
 
 pub mod app;
+pub mod dns;
+pub mod drill;
 pub mod firewall;
 pub mod haproxy;
 pub mod http;
@@ -55,7 +57,9 @@ pub struct Endpoint {
     pub component: &'static str,
     /// The host that it listens on.
     pub host: HostName,
-    /// The TCP port.
+    /// What is spoken there.
+    pub protocol: spec::Protocol,
+    /// The port.
     pub port: u16,
     /// Who connects.
     pub from: Peers,
@@ -277,6 +281,9 @@ pub fn all(site: &Site) -> Vec<Box<dyn Component>> {
     if topology.haproxy.is_some() {
         all.push(Box::new(tls::Tls));
         all.push(Box::new(haproxy::Haproxy));
+    }
+    if topology.dns.is_some() {
+        all.push(Box::new(dns::Dns));
     }
     let endpoints = all.iter().flat_map(|c| c.endpoints(site)).collect();
     all.insert(0, Box::new(firewall::Firewall::new(endpoints)));

@@ -42,6 +42,8 @@ pub const APP_UNIT: &str = "foobar-app.service";
 pub const APP_ROOT: &str = "/srv/foobar";
 /// The load balancer's unit.
 pub const HAPROXY_UNIT: &str = "haproxy.service";
+/// The name server's unit.
+pub const NSD_UNIT: &str = "nsd.service";
 /// The web server's unit.
 pub const NGINX_UNIT: &str = "nginx.service";
 /// The balancer's backend; servers bear their hosts' names: `web/web-01`.

@@ -54,6 +54,14 @@ impl Site {
         self.host(name).map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |h| h.address)
     }
 
+    /// The addresses that visitors reach the site at: what its names lead to. The balancers', or the web servers' where
+    /// there is no balancer.
+    pub fn public_addresses(&self) -> Vec<IpAddr> {
+        let t = &self.topology;
+        let on = t.haproxy.as_ref().map(|h| &h.on).or(t.nginx.as_ref().map(|n| &n.on));
+        on.into_iter().flatten().map(|host| self.address(host)).collect()
+    }
+
     /// The site's name and its aliases.
     pub fn names(&self) -> Vec<&DomainName> {
         std::iter::once(&self.topology.site).chain(&self.topology.aliases).collect()

@@ -21,6 +21,8 @@ pub struct Topology {
     pub hosts: Vec<Host>,
     /// The load balancer.
     pub haproxy: Option<Haproxy>,
+    /// The names of the site.
+    pub dns: Option<Dns>,
     /// HTTPS at the balancer.
     pub tls: Tls,
     /// The web servers.
@@ -168,6 +170,44 @@ pub struct Health {
 impl Default for Health {
     fn default() -> Self {
         Self { path: None, interval: Span::seconds(2), rise: 2, fall: 3 }
+    }
+}
+
+/// `dns:`
+#[derive(Clone, Debug)]
+pub struct Dns {
+    /// Who answers for the site's names.
+    pub served: Served,
+    /// How long resolvers may keep an answer, whole seconds. Default: 60s from servers of the stack's own; what others
+    /// answer may be kept for as long as they say.
+    pub ttl: Option<Span>,
+    /// Who may issue certificates for the site's names (RFC 8659); empty: the zone does not say.
+    pub caa: Vec<DomainName>,
+}
+
+/// Who answers for the site's names.
+#[derive(Clone, Debug)]
+pub enum Served {
+    /// Name servers of the stack's own.
+    Own {
+        /// The hosts that they run on; the first is the zone's primary by name.
+        on: Vec<HostName>,
+        /// The zone.
+        zone: DomainName,
+        /// Names of the site that other servers answer for.
+        elsewhere: Vec<DomainName>,
+    },
+    /// Somebody else, whom the user tells.
+    External,
+}
+
+impl Dns {
+    /// The hosts that name servers run on.
+    pub fn on(&self) -> &[HostName] {
+        match &self.served {
+            Served::Own { on, .. } => on,
+            Served::External => &[],
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub fn topology() -> Topology {
             health: Health::default(),
             maxconn: 4000,
         }),
+        dns: None,
         tls: Tls::default(),
         nginx: Some(Nginx {
             on: web.clone(),

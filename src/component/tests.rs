@@ -88,6 +88,23 @@ fn statics() -> Topology {
     t
 }
 
+/// Names that the stack's own servers answer for, and one that they do not; one server is reached over IPv6.
+fn named() -> Topology {
+    let mut t = testing::topology();
+    t.hosts[2].address = "fd00::22".parse().unwrap();
+    t.dns = Some(Dns {
+        served: Served::Own {
+            on: ["lb-01", "web-02"].map(|h| h.parse().unwrap()).to_vec(),
+            zone: "foobar.com".parse().unwrap(),
+            elsewhere: vec!["www.foobar.org".parse().unwrap()],
+        },
+        ttl: Some(crate::base::name::Span::seconds(300)),
+        caa: vec!["letsencrypt.org".parse().unwrap()],
+    });
+    t.aliases.push("www.foobar.org".parse().unwrap());
+    t
+}
+
 #[test]
 fn every_file_of_a_typical_site() {
     let site = testing::site(testing::topology());
@@ -111,6 +128,10 @@ fn the_other_end_of_every_choice() {
     ] {
         insta::assert_snapshot!(name, file(&site, host, path));
     }
+    let site = testing::site(named());
+    insta::assert_snapshot!("named-nsd", file(&site, "web-02", "/etc/nsd/nsd.conf.d/foobar.conf"));
+    insta::assert_snapshot!("named-zone", file(&site, "web-02", "/etc/nsd/foobar.zone"));
+    insta::assert_snapshot!("named-firewall", file(&site, "lb-01", "/etc/foobar/firewall.nft"));
     let site = testing::site(statics());
     insta::assert_snapshot!("statics-nginx", file(&site, "web-01", "/etc/nginx/conf.d/foobar.conf"));
 }
@@ -311,6 +332,17 @@ fn nft_accepts_every_ruleset() {
 }
 
 #[test]
+fn nsd_accepts_every_zone() {
+    let (Some(conf), Some(zone)) = (checker("nsd-checkconf"), checker("nsd-checkzone")) else { return };
+    let scratch = Scratch::new("nsd");
+    let site = testing::site(named());
+    let path = scratch.write("foobar.zone", &file(&site, "lb-01", "/etc/nsd/foobar.zone"));
+    run(&zone, &["foobar.com", &path]);
+    let text = file(&site, "lb-01", "/etc/nsd/nsd.conf.d/foobar.conf").replace("/etc/nsd/foobar.zone", &path);
+    run(&conf, &[&scratch.write("nsd.conf", &text)]);
+}
+
+#[test]
 fn systemd_accepts_the_unit_of_the_app() {
     let Some(analyze) = checker("systemd-analyze") else { return };
     let scratch = Scratch::new("systemd");
@@ -325,7 +357,7 @@ fn systemd_accepts_the_unit_of_the_app() {
 /// Every site that the tests know, and what was rendered for it.
 fn every_origin() -> Vec<(Site, HostName, origin::Origin)> {
     let mut all_of_them = Vec::new();
-    for topology in every_topology().into_iter().chain([without_replicas()]) {
+    for topology in every_topology().into_iter().chain([without_replicas(), named()]) {
         let hosts: Vec<HostName> = topology.hosts.iter().map(|h| h.name.clone()).collect();
         for host in hosts {
             let site = testing::site(topology.clone());

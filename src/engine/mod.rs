@@ -5,6 +5,7 @@ mod back;
 mod batch;
 mod confirm;
 pub mod course;
+pub mod drill;
 pub mod lease;
 pub mod mint;
 pub mod observe;

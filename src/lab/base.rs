@@ -18,7 +18,7 @@ use super::{
 /// What a host has from the start: less than most servers, so that nothing works by luck.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,ca-certificates,sudo,nftables,procps";
 /// What the stack installs later, found in the archives of every host.
-const STACK: &str = "haproxy nginx nftables openssl python3-flask gunicorn python3-pymysql keepalived";
+const STACK: &str = "haproxy nginx nftables nsd openssl python3-flask gunicorn python3-pymysql keepalived";
 const HOOK: &str = include_str!("base-hook.sh");
 
 /// The base root of a suite, built if there is none yet. Two runs at once build it once.

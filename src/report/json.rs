@@ -12,6 +12,7 @@ use crate::{
         seal::{Moved, Sealed},
     },
     resource::{Action, Capacity, FileDiff, Impact, ResourceId, drift::Drift},
+    topology::spof::Single,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -125,10 +126,10 @@ pub fn secrets(known: &[(&str, &str)]) -> String {
     pretty(&json!({ "schema": SCHEMA, "command": "rotate", "secrets": known }))
 }
 
-/// The same with the runs before it that were cut off, in `cut_off`.
-pub fn plan_after(plan: &Plan, cut_off: &[CutOff]) -> String {
+/// The same with the runs before it that were cut off, in `cut_off`, and what is there once.
+pub fn plan_after(plan: &Plan, cut_off: &[CutOff], singles: &[Single]) -> String {
     let mut document = serde_json::to_value(PlanDocument::of(plan, "plan")).unwrap_or_default();
-    merge(&mut document, json!({ "cut_off": cut_off }));
+    merge(&mut document, json!({ "cut_off": cut_off, "single_points_of_failure": singles }));
     pretty(&document)
 }
 
@@ -144,9 +145,12 @@ pub fn verify(site: &DomainName, checks: &[Checked], millis: u64) -> String {
     }))
 }
 
-/// What is wrong with a topology as one document, for `validate --json`.
-pub fn findings(findings: &[impl Serialize]) -> String {
-    pretty(&json!({ "schema": SCHEMA, "command": "validate", "problems": findings }))
+/// What is wrong with a topology, and what is there once, as one document, for `validate --json`.
+pub fn findings(findings: &[impl Serialize], singles: &[Single]) -> String {
+    let (schema, command) = (SCHEMA, "validate");
+    let document =
+        json!({ "schema": schema, "command": command, "problems": findings, "single_points_of_failure": singles });
+    pretty(&document)
 }
 
 /// Writes a run as JSON lines, for `apply --json`: first the plan, then what happens, last how it ended.

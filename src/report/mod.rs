@@ -5,6 +5,8 @@
 pub mod board;
 pub mod checks;
 pub mod diff;
+pub mod dns;
+pub mod drill;
 pub mod explain;
 pub mod history;
 pub mod json;
@@ -19,6 +21,7 @@ pub mod problem;
 pub mod record;
 pub mod render;
 mod show;
+pub mod spof;
 pub mod style;
 #[cfg(test)]
 mod tests;

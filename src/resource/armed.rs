@@ -6,7 +6,8 @@
 //! the timer puts it back; the host may be rebooted, and comes up as it was, since nothing is written to a disk before
 //! [`Armed::confirm`]. A change that must be written to a disk first is none for this place.
 //!
-//! The firewall is the one that needs it. foobar manages no file below /etc/ssh: sshd's configuration, its keys and who may
+//! The firewall is the one that needs it; a drill, which stops services for a while, is armed with their start and never
+//! confirmed. foobar manages no file below /etc/ssh: sshd's configuration, its keys and who may
 //! log in are the operator's.
 //!
 //! Putting back, confirming and arming exclude each other by a lock, and a directory stands for what is armed: who finds it

@@ -2,7 +2,7 @@
 //! part of, then renamed into place. What is in them, and who checks them, the component says.
 
 use super::{
-    Action, Change, Collector, Drift, FileDiff, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
+    Action, Change, Collector, Drift, FileDiff, Observation, Probe, Refusal, Resource, ResourceId, STATE_DIR, Seen,
     owned::{KEEP, Kind, Owned},
     packages::Packages,
     undo,
@@ -343,6 +343,12 @@ impl Files {
         }
         script.then(checker)
     }
+}
+
+/// The text that was seen at a path, where it was asked for and is one.
+pub(super) fn text_at(seen: &Observation, path: &str) -> Option<String> {
+    let lines = seen.all(&FILES, path);
+    lines.iter().find(|l| l.first().is_some_and(|kind| kind == "body")).and_then(|l| decode(l.get(1)?))
 }
 
 fn decode(base64: &str) -> Option<String> {

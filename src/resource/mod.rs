@@ -38,6 +38,7 @@ pub mod system;
 #[cfg(test)]
 mod tests;
 pub mod undo;
+pub mod zone;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
 use drift::Drift;

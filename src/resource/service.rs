@@ -84,6 +84,8 @@ pub struct Service {
     pub restart_on: Vec<Input>,
     /// What it takes in when it is reloaded as well.
     pub reload_on: Vec<Input>,
+    /// Resources of which it takes in every change by a reload, also where an input's words stay the same: a zone's serial.
+    pub follows: Vec<ResourceId>,
     /// How it is reloaded. `None`: `systemctl reload`.
     pub reload: Option<Script>,
     /// Exits 0 once the unit runs what is on disk; made after each start, restart and reload, since none of their exit
@@ -112,6 +114,7 @@ impl Service {
             unit: unit.into(),
             restart_on: Vec::new(),
             reload_on: Vec::new(),
+            follows: Vec::new(),
             reload: None,
             proof: None,
             restart_impact: Impact::Restart,
@@ -228,14 +231,17 @@ impl Resource for Service {
             }
         } else if self.is_stale(&self.restart_on, recorded(6), &restart, since, seen) {
             act = "restart";
-        } else if self.is_stale(&self.reload_on, recorded(7), &reload, since, seen) {
+        } else if self.is_stale(&self.reload_on, recorded(7), &reload, since, seen)
+            || self.follows.iter().any(|id| seen.is_changing(id))
+        {
             act = "reload";
         }
         if matches!(act, "restart" | "reload") {
             details.push("what runs is older than its configuration".into());
             // What this plan writes is newer than what runs by the topology's word, or the file's own drift says whose it is.
             let inputs = self.restart_on.iter().chain(&self.reload_on);
-            let follows = inputs.into_iter().any(|input| seen.is_changing(&input.from));
+            let from = inputs.map(|input| &input.from).chain(&self.follows);
+            let follows = from.into_iter().any(|id| seen.is_changing(id));
             drift = drift.or((!follows).then_some(Drift::Outdated));
         } else if running && self.shows_another(seen) {
             act = "reload";

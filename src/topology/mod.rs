@@ -12,6 +12,7 @@ mod lint;
 pub mod places;
 pub mod problem;
 pub mod report;
+pub mod spof;
 mod text;
 mod yaml;
 

@@ -77,7 +77,8 @@ fn within<'n>(node: &'n Node, keys: &[&str]) -> Option<&'n Node> {
 pub fn name(way: &[String]) -> String {
     let mut name = String::new();
     for (at, part) in way.iter().enumerate() {
-        let is_list = at > 0 && ["on", "replicas", "allow", "aliases", "admin_from"].contains(&way[at - 1].as_str());
+        let is_list = at > 0
+            && ["on", "replicas", "allow", "aliases", "admin_from", "elsewhere", "caa"].contains(&way[at - 1].as_str());
         if is_list && part.bytes().all(|b| b.is_ascii_digit()) {
             name.push_str(&format!("[{part}]"));
         } else {
@@ -94,6 +95,8 @@ fn default(t: &Topology, keys: &[&str]) -> Option<String> {
     let empty = |is_empty: bool, what: &str| is_empty.then(|| what.to_owned());
     match keys {
         ["aliases"] => empty(t.aliases.is_empty(), "none"),
+        ["dns", "ttl"] => t.dns.as_ref()?.ttl.is_none().then(|| "60s".to_owned()),
+        ["dns", "elsewhere" | "caa"] => Some("none".to_owned()),
         ["haproxy", "algorithm"] => word(haproxy?.algorithm),
         ["haproxy", "backends"] => word(haproxy?.backends),
         ["haproxy", "maxconn"] => word(haproxy?.maxconn),

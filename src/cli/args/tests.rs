@@ -27,7 +27,7 @@ fn help_of_every_command() {
     command.build();
     let mut all = Vec::new();
     walk(&mut command, "help", &mut all);
-    assert_eq!(all.len(), 24);
+    assert_eq!(all.len(), 26);
     for (name, text) in all {
         insta::assert_snapshot!(name, text);
     }
@@ -56,6 +56,8 @@ fn wrong_usage_is_64_and_asked_for_help_is_not() {
         &["apply", "--lock-timeout", "soon"],
         &["apply", "--lock-timeout", "25h"],
         &["history", "-n", "0"],
+        &["drill"],
+        &["drill", "lb-01", "--for", "0"],
         &["lab"],
         &["lab", "exec", "web-01"],
         &["lab", "exec", "web-01", "--"],

@@ -200,8 +200,13 @@ impl Component for App {
 
     fn endpoints(&self, site: &Site) -> Vec<Endpoint> {
         let Some(app) = &site.topology.app else { return Vec::new() };
-        let on =
-            |host: &HostName| Endpoint { component: "app", host: host.clone(), port: app.port, from: Peers::Loopback };
+        let on = |host: &HostName| Endpoint {
+            component: "app",
+            host: host.clone(),
+            protocol: spec::Protocol::Tcp,
+            port: app.port,
+            from: Peers::Loopback,
+        };
         app.on.iter().map(on).collect()
     }
 

@@ -4,7 +4,7 @@
 use super::{Firewall, ssh_port};
 use crate::{
     base::{name::HostName, script::Script},
-    component::{Answer, Check, Peers, Verdict, names::HAPROXY_LOCAL, site::Site},
+    component::{Answer, Check, Peers, Verdict, names::HAPROXY_LOCAL, site::Site, spec::Protocol},
     resource::armed,
 };
 use std::{
@@ -72,16 +72,20 @@ fn confirmed(host: &HostName) -> Check {
     })
 }
 
-/// Every port that anything in the stack listens on, on every other host.
+/// Every TCP port that anything in the stack listens on, on every other host. Whether a datagram arrives, only an answer
+/// tells: the components that speak UDP ask for one themselves.
 fn edges(firewall: &Firewall, site: &Site, from: &HostName) -> Vec<Edge> {
-    let mut ports: BTreeSet<u16> = firewall.endpoints.iter().map(|e| e.port).collect();
+    let mut ports: BTreeSet<u16> =
+        firewall.endpoints.iter().filter(|e| e.protocol == Protocol::Tcp).map(|e| e.port).collect();
     ports.extend([80, 443, 3306, HAPROXY_LOCAL]);
     let source = site.address(from);
     let mut edges = Vec::new();
     for to in site.hosts().filter(|h| *h != from) {
         let of_host = ports.iter().copied().chain([ssh_port(site, to)]).collect::<BTreeSet<u16>>();
         for port in of_host {
-            let listens = |e: &&super::Endpoint| e.host == *to && e.port == port && e.from != Peers::Loopback;
+            let listens = |e: &&super::Endpoint| {
+                e.protocol == Protocol::Tcp && e.host == *to && e.port == port && e.from != Peers::Loopback
+            };
             edges.push(Edge {
                 to: to.clone(),
                 address: site.address(to),

@@ -131,6 +131,15 @@ fn is_jump(jump: &JumpHost, host: &spec::Host) -> bool {
     bare == host.name.as_str() || bare.parse().is_ok_and(|address: IpAddr| address == host.address)
 }
 
+/// What the sets of an endpoint's peers are called.
+fn set_name(endpoint: &Endpoint) -> String {
+    let Endpoint { component, port, .. } = endpoint;
+    match endpoint.protocol {
+        Protocol::Tcp => format!("{component}_{port}"),
+        Protocol::Udp => format!("{component}_udp_{port}"),
+    }
+}
+
 /// The networks that an endpoint's peers are; `None` is everyone.
 fn networks(site: &Site, peers: &Peers) -> Option<Vec<IpNet>> {
     match peers {
@@ -160,8 +169,8 @@ impl Firewall {
         });
         for endpoint in self.endpoints.iter().filter(|e| e.host == *host && e.from != Peers::Loopback) {
             context.allow(Opening {
-                set: &format!("{}_{}", endpoint.component, endpoint.port),
-                protocol: Protocol::Tcp,
+                set: &set_name(endpoint),
+                protocol: endpoint.protocol,
                 port: endpoint.port,
                 from: networks(site, &endpoint.from),
                 comment: endpoint.component,
@@ -197,7 +206,9 @@ impl Firewall {
     /// Whether a host may open a TCP connection to a port of another one.
     fn lets_in(&self, site: &Site, from: IpAddr, to: &HostName, port: u16) -> bool {
         let holds = |nets: Option<Vec<IpNet>>| nets.is_none_or(|nets| nets.iter().any(|n| n.contains(&from)));
-        let endpoint = |e: &Endpoint| e.host == *to && e.port == port && holds(networks(site, &e.from));
+        let endpoint = |e: &Endpoint| {
+            e.protocol == Protocol::Tcp && e.host == *to && e.port == port && holds(networks(site, &e.from))
+        };
         let extra = |a: &super::spec::Allow| {
             a.protocol == Protocol::Tcp && a.port == port && (a.from.is_empty() || holds(Some(a.from.clone())))
         };

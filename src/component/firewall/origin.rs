@@ -43,9 +43,10 @@ pub fn admins(site: &Site) -> Vec<Source> {
 pub fn endpoint(site: &Site, endpoint: &Endpoint) -> Vec<Source> {
     let t = &site.topology;
     let on = match endpoint.component {
-        "haproxy" => t.haproxy.as_ref().map(|h| &h.on),
-        "nginx" => t.nginx.as_ref().map(|n| &n.on),
-        "app" => t.app.as_ref().map(|a| &a.on),
+        "haproxy" => t.haproxy.as_ref().map(|h| &h.on[..]),
+        "nginx" => t.nginx.as_ref().map(|n| &n.on[..]),
+        "app" => t.app.as_ref().map(|a| &a.on[..]),
+        "dns" => t.dns.as_ref().map(|d| d.on()),
         _ => None,
     };
     match (on, &t.mysql) {

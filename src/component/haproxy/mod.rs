@@ -259,8 +259,9 @@ impl Component for Haproxy {
         let Some(haproxy) = &site.topology.haproxy else { return Vec::new() };
         let on =
             |host: &HostName| {
-                [(80, Peers::Anyone), (443, Peers::Anyone), (HAPROXY_LOCAL, Peers::Loopback)]
-                    .map(|(port, from)| Endpoint { component: "haproxy", host: host.clone(), port, from })
+                [(80, Peers::Anyone), (443, Peers::Anyone), (HAPROXY_LOCAL, Peers::Loopback)].map(|(port, from)| {
+                    Endpoint { component: "haproxy", host: host.clone(), protocol: spec::Protocol::Tcp, port, from }
+                })
             };
         haproxy.on.iter().flat_map(on).collect()
     }

@@ -383,7 +383,13 @@ impl Component for Mysql {
         }
         let on = |host: &HostName| {
             let from = from.iter().filter(|h| *h != host).cloned().collect();
-            Endpoint { component: "mysql", host: host.clone(), port: 3306, from: Peers::Hosts(from) }
+            Endpoint {
+                component: "mysql",
+                host: host.clone(),
+                protocol: spec::Protocol::Tcp,
+                port: 3306,
+                from: Peers::Hosts(from),
+            }
         };
         mysql.hosts().map(on).collect()
     }

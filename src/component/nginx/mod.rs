@@ -126,7 +126,13 @@ impl Component for Nginx {
             Some(haproxy) => Peers::Hosts(haproxy.on.clone()),
             None => Peers::Anyone,
         };
-        let on = |host: &HostName| Endpoint { component: "nginx", host: host.clone(), port: 80, from: from.clone() };
+        let on = |host: &HostName| Endpoint {
+            component: "nginx",
+            host: host.clone(),
+            protocol: spec::Protocol::Tcp,
+            port: 80,
+            from: from.clone(),
+        };
         nginx.on.iter().map(on).collect()
     }
 

@@ -3,6 +3,7 @@
 //! an error in it never leaves this room. Judging what fits together lives in `lint/`.
 
 mod app;
+mod dns;
 mod hosts;
 mod read;
 mod rollout;
@@ -35,6 +36,7 @@ pub fn topology(read: &mut Reader<'_>, root: &Node) -> Topology {
         aliases: top.get("aliases").map(|n| read.words(n, "a domain name")).unwrap_or_default(),
         hosts: top.get("hosts").map(|n| hosts::hosts(read, n)).unwrap_or_default(),
         haproxy: top.get("haproxy").map(|n| stack::haproxy(read, n)),
+        dns: top.get("dns").and_then(|n| dns::dns(read, n)),
         tls: top.get("tls").map_or_else(Tls::default, |n| stack::tls(read, n)),
         nginx: top.get("nginx").map(|n| stack::nginx(read, n)),
         app: top.get("app").and_then(|n| app::app(read, n)),

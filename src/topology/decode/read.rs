@@ -25,11 +25,15 @@ pub struct Reader<'d> {
 
 /// Every key there is, by the mapping it stands in: what is known, what is near, and where a misplaced key belongs.
 pub const KEYS: &[(&str, &[&str])] = &[
-    ("", &["site", "aliases", "hosts", "haproxy", "tls", "nginx", "app", "mysql", "firewall", "keep", "rollout"]),
+    (
+        "",
+        &["site", "aliases", "hosts", "dns", "haproxy", "tls", "nginx", "app", "mysql", "firewall", "keep", "rollout"],
+    ),
     ("inventory", &["hosts", "ssh"]),
     ("host", &["address", "ssh"]),
     ("host.ssh", &["user", "port", "jump"]),
     ("ssh", &["config", "user", "port"]),
+    ("dns", &["on", "zone", "ttl", "caa", "elsewhere", "external"]),
     ("haproxy", &["on", "algorithm", "backends", "health", "maxconn"]),
     ("haproxy.health", &["path", "interval", "rise", "fall"]),
     ("tls", &["certificate", "profile", "redirect_http", "hsts"]),

@@ -2,6 +2,7 @@
 //! small function a lint, all of them in one list; what a single value may be is judged in `decode/`.
 
 mod certificates;
+mod dns;
 mod hosts;
 mod network;
 mod parts;
@@ -47,7 +48,8 @@ pub const LINTS: &[(&str, Lint)] = &[
     ("standby-alone", parts::standby_alone),
     ("primary-also-replica", parts::primary_also_replica),
     ("semi-sync-alone", parts::semi_sync_alone),
-    ("single-point-of-failure", parts::single_point_of_failure),
+    ("names-and-zone", dns::names_and_zone),
+    ("names-without-site", dns::names_without_site),
     ("own-variable", parts::own_variable),
     ("variable-twice", parts::variable_twice),
     ("plain-secret", parts::plain_secret),
@@ -62,7 +64,7 @@ impl Facts<'_> {
     /// Every place where a host is named, with the name. Refused words have been reported.
     pub fn host_words(&self) -> Vec<(Place, HostName)> {
         let mut lists: Vec<&Node> = Vec::new();
-        for keys in [["haproxy", "on"], ["nginx", "on"], ["app", "on"], ["mysql", "replicas"]] {
+        for keys in [["dns", "on"], ["haproxy", "on"], ["nginx", "on"], ["app", "on"], ["mysql", "replicas"]] {
             lists.extend(self.documents.find(&keys));
         }
         let rules = self.documents.find(&["firewall", "allow"]).map(Node::items).unwrap_or_default();

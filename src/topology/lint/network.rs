@@ -35,6 +35,9 @@ fn listeners<'f>(facts: &'f Facts<'f>) -> Vec<Listener<'f>> {
         all.push(Listener { who: "haproxy", host, port: 80, place: place.clone() });
         all.push(Listener { who: "haproxy", host, port: 443, place });
     }
+    for host in t.dns.iter().flat_map(|dns| dns.on()) {
+        all.push(Listener { who: "the name server", host, port: 53, place: facts.in_list(&["dns", "on"], host) });
+    }
     for host in t.nginx.iter().flat_map(|n| &n.on) {
         all.push(Listener { who: "nginx", host, port: 80, place: facts.in_list(&["nginx", "on"], host) });
     }

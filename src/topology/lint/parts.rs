@@ -157,7 +157,6 @@ pub fn primary_also_replica(facts: &Facts<'_>) -> Vec<Problem> {
 pub fn semi_sync_alone(facts: &Facts<'_>) -> Vec<Problem> {
     let Some(mysql) = &facts.topology.mysql else { return Vec::new() };
     let place = facts.documents.place(&["mysql", "semi_sync"]);
-    let written = facts.documents.find(&["mysql", "semi_sync"]).is_some();
     let tried = facts.documents.find(&["mysql", "replicas"]).is_some_and(|n| !n.items().is_empty());
     match mysql.replicas.len() {
         0 if mysql.semi_sync && !tried => vec![
@@ -165,46 +164,8 @@ pub fn semi_sync_alone(facts: &Facts<'_>) -> Vec<Problem> {
                 .at(place, "confirmed by whom?")
                 .help("add a replica: `replicas: [db-02]`, or remove `semi_sync`"),
         ],
-        // By default it is on where there is a replica; whoever wrote it down counts on it, and shall know its limit.
-        1 if mysql.semi_sync && written => vec![
-            Problem::warning("`semi_sync` with one replica: while it is away, writes are not confirmed")
-                .at(place, "falls back to asynchronous then")
-                .help("add a second replica, or know that a write may be lost if both go in turn"),
-        ],
         _ => Vec::new(),
     }
-}
-
-/// What the loss of one host takes away, all in one warning.
-pub fn single_point_of_failure(facts: &Facts<'_>) -> Vec<Problem> {
-    let t = facts.topology;
-    let mut parts: Vec<(&str, Place, HostName)> = Vec::new();
-    let mut part = |what, keys: &[&str], on: Option<&[HostName]>| {
-        if let Some([host]) = on {
-            let written = facts.documents.find(keys).map_or(1, |n| n.items().len().max(1));
-            if written == 1 {
-                parts.push((what, facts.documents.place(keys), host.clone()));
-            }
-        }
-    };
-    part("the balancer", &["haproxy", "on"], t.haproxy.as_ref().map(|h| &h.on[..]));
-    part("the web server", &["nginx", "on"], t.nginx.as_ref().map(|n| &n.on[..]));
-    if t.nginx.is_none() {
-        part("the app", &["app", "on"], t.app.as_ref().map(|a| &a.on[..]));
-    }
-    let primary =
-        t.mysql.as_ref().filter(|_| facts.documents.find(&["mysql", "replicas"]).is_none_or(|n| n.items().is_empty()));
-    part("the database", &["mysql", "primary"], primary.map(|m| std::slice::from_ref(&m.primary)));
-    if parts.is_empty() {
-        return Vec::new();
-    }
-    let names = listed(parts.iter().map(|(what, _, _)| what));
-    let (verb, noun) = if parts.len() == 1 { ("has", "it") } else { ("have", "any of them") };
-    let mut problem = Problem::warning(format!("{names} {verb} one host only: losing {noun} stops the site"));
-    for (what, place, host) in parts {
-        problem = problem.at(place, format!("{what} is on {host} alone"));
-    }
-    vec![problem.help("add a second host, and to the database a replica; fine for a trial")]
 }
 
 /// What foobar gives to the app cannot come from elsewhere too.

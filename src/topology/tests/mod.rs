@@ -2,7 +2,9 @@
 //! through or makes it panic.
 
 mod certificates;
+mod dns;
 mod hostile;
+mod spof;
 
 use super::{Draft, Report, Source, Sources, Valid, load};
 use crate::{
