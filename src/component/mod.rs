@@ -5,6 +5,7 @@ pub mod app;
 pub mod firewall;
 pub mod haproxy;
 pub mod http;
+pub mod keepalived;
 pub mod mysql;
 pub mod names;
 pub mod nginx;
@@ -57,7 +58,7 @@ pub struct Endpoint {
     pub host: HostName,
     /// What is spoken there.
     pub protocol: spec::Protocol,
-    /// The port.
+    /// The port; 0 where the protocol has none.
     pub port: u16,
     /// Who connects.
     pub from: Peers,
@@ -274,6 +275,9 @@ pub fn all(site: &Site) -> Vec<Box<dyn Component>> {
     if topology.haproxy.is_some() {
         all.push(Box::new(tls::Tls));
         all.push(Box::new(haproxy::Haproxy));
+        if topology.haproxy.as_ref().is_some_and(|h| h.redundancy.is_some()) {
+            all.push(Box::new(keepalived::Keepalived));
+        }
     }
     let endpoints = all.iter().flat_map(|c| c.endpoints(site)).collect();
     all.insert(0, Box::new(firewall::Firewall::new(endpoints)));

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod hostile;
+mod redundancy;
 
 use super::{Draft, Report, Source, Sources, Valid, load};
 use crate::{
