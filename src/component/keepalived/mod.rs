@@ -23,6 +23,7 @@ use crate::{
         Impact, Key, Resource, STATE_DIR,
         account::Account,
         files::{File, Files},
+        reboot::Proof,
         ruleset::Ruleset,
         service::{Input, Service},
     },
@@ -274,6 +275,9 @@ impl Component for Keepalived {
                 vec![input(DROP_IN, unit, drop_ins.id()), input(OWN_INTERFACE, Content::new(interface), scripts_id)];
             service.reload_on = vec![input(CONFIG, config, files.id())];
             service.proof = Some(ready(&names, 20));
+            // The next balancer goes when this one can take its address over.
+            let summary = "see that keepalived has its address again, or stands by".to_owned();
+            service.back = Some(Proof::Step { summary, script: ready(&names, 60) });
             service.restart_impact = Impact::ConnectionDrop;
             service.leaves = vec![INTERFACE_FILE.into()];
             let mut after =
