@@ -9,6 +9,7 @@ use foobar::lab::{self, Lab};
 use std::{
     collections::BTreeMap,
     fs,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::PathBuf,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -57,27 +58,34 @@ def app(environ, start):
     return [os.environ['HOST'].encode()]
 ";
 
-/// The hosts, made the first time that they are asked for, in the state that the topology has.
-fn lab(w: &mut World) -> World {
-    let mut pair = match w.pair.take() {
-        Some(pair) => *pair,
-        None => {
-            let hosts = [("lb-01", 11), ("lb-02", 12), ("web-01", 21), ("web-02", 22)];
-            let pair = World::of(w.suite, "-pair", &hosts, TOPOLOGY);
-            fs::create_dir_all(pair.dir.join("small")).unwrap();
-            fs::write(pair.dir.join("small/wsgi.py"), APP).unwrap();
-            pair
+/// Runs a case on the hosts, which stay for the next one, unless it fails; all that was said is kept either way.
+fn with(w: &mut World, case: impl FnOnce(&mut World)) {
+    let mut pair = made(w);
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        pair.converge();
+        pair.authority();
+        case(&mut pair);
+    }));
+    w.said.append(&mut pair.said);
+    match ended {
+        Ok(()) => w.pair = Some(Box::new(pair)),
+        Err(panic) => {
+            pair.end();
+            resume_unwind(panic);
         }
-    };
-    pair.converge();
-    pair.authority();
-    pair
+    }
 }
 
-/// Gives the hosts back for the next case, with all that was said.
-fn keep(w: &mut World, mut pair: World) {
-    w.said.append(&mut pair.said);
-    w.pair = Some(Box::new(pair));
+/// The hosts, made the first time that they are asked for.
+fn made(w: &mut World) -> World {
+    if let Some(pair) = w.pair.take() {
+        return *pair;
+    }
+    let hosts = [("lb-01", 11), ("lb-02", 12), ("web-01", 21), ("web-02", 22)];
+    let pair = World::of(w.suite, "-pair", &hosts, TOPOLOGY);
+    fs::create_dir_all(pair.dir.join("small")).unwrap();
+    fs::write(pair.dir.join("small/wsgi.py"), APP).unwrap();
+    pair
 }
 
 /// Where an address is, asked of every balancer but these.
@@ -94,7 +102,7 @@ fn other(host: &str) -> &'static str {
 /// A visitor who asks an address again and again, over a new connection each time.
 struct Visitor {
     dir: PathBuf,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Visitor {
@@ -116,7 +124,7 @@ impl Visitor {
             let lab = Lab::open(&lab::state_dir(), &name).unwrap();
             lab.client_exec(&["sh", "-c", &script]).unwrap();
         });
-        let visitor = Self { dir, thread };
+        let visitor = Self { dir, thread: Some(thread) };
         assert!(until(Duration::from_secs(10), || visitor.answers().len() > 3), "no answer at {address}");
         visitor
     }
@@ -135,21 +143,27 @@ impl Visitor {
     }
 
     /// The longest time without an answer, in seconds, and how many requests were made and answered.
-    fn stop(self) -> (f64, usize, usize) {
+    fn stop(mut self) -> (f64, usize, usize) {
         assert!(self.goes_on(), "there are no answers any more");
         fs::write(self.dir.join("stop"), "").unwrap();
         let all = self.answers();
-        self.thread.join().unwrap();
+        self.thread.take().unwrap().join().unwrap();
         let made = fs::read_to_string(self.dir.join("log")).unwrap_or_default().lines().count();
         let gaps = all.windows(2).map(|two| two[1] - two[0]);
         (gaps.fold(0.0, f64::max), made, all.len())
     }
 }
 
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let _ = fs::write(self.dir.join("stop"), "");
+    }
+}
+
 /// Every balancer runs what it should, and each address is on one of them.
 fn is_well(w: &World, addresses: &[String]) -> bool {
-    let runs = |host: &&str| w.lab.exec(host, "systemctl -q is-active haproxy keepalived").is_ok_and(|o| o.ok());
-    BALANCERS.iter().all(|b| runs(&b)) && addresses.iter().all(|a| holders(w, a, &[]).len() == 1)
+    let runs = |host: &str| w.lab.exec(host, "systemctl -q is-active haproxy keepalived").is_ok_and(|o| o.ok());
+    BALANCERS.iter().all(|b| runs(b)) && addresses.iter().all(|a| holders(w, a, &[]).len() == 1)
 }
 
 /// One way in which a balancer is lost, and the way back. Both are given the host that has the address.
@@ -262,8 +276,10 @@ fn backends_stand_by(w: &mut World, address: &str) {
 
 /// One address: every loss of the balancer that has it, its reboot, and what two that do not hear each other look like.
 pub fn an_address_moves_and_requests_go_on(w: &mut World) {
-    let mut pair = lab(w);
-    let p = &mut pair;
+    with(w, one_address);
+}
+
+fn one_address(p: &mut World) {
     let address = p.topology.split_once("virtual_addresses: [").unwrap().1.split(']').next().unwrap().to_owned();
     let all = [address.clone()];
     assert!(until(Duration::from_secs(20), || is_well(p, &all)));
@@ -305,13 +321,14 @@ pub fn an_address_moves_and_requests_go_on(w: &mut World) {
         p.on(host, "nft delete table ip wall");
     }
     assert!(until(Duration::from_secs(10), || is_well(p, &all)), "both keep it");
-    keep(w, pair);
 }
 
 /// An address each: both serve, both are drained, and each takes the other's address and gives it back.
 pub fn both_serve_and_stand_in_for_each_other(w: &mut World) {
-    let mut pair = lab(w);
-    let p = &mut pair;
+    with(w, an_address_each);
+}
+
+fn an_address_each(p: &mut World) {
     let subnet = p.topology.split_once("virtual_addresses: [").unwrap().1.split(".100").next().unwrap().to_owned();
     let all = [format!("{subnet}.100"), format!("{subnet}.101")];
     p.topology = p
@@ -358,5 +375,4 @@ pub fn both_serve_and_stand_in_for_each_other(w: &mut World) {
                     2>/dev/null; grep keepalived /etc/passwd; nft list table inet foobar | grep -w -e vrrp -e 112 || :";
         assert_eq!(p.on(host, left), "", "{host}");
     }
-    keep(w, pair);
 }
