@@ -260,10 +260,9 @@ impl Component for App {
             let mut service = Service::new(APP_UNIT);
             (service.layer, service.ports) = (2, vec![app.port]);
             service.restart_on = vec![input(ENVIRONMENT, environment), input(UNIT, unit)];
+            let mut after = vec![desired.want(host, files, [])];
             // Its URLs lead nowhere before its ways to the database are there.
-            let ways = mysql.map(|_| Key::new(host, Service::key(PATHS_UNIT)));
-            let mut after = vec![desired.want(host, files, ways.clone())];
-            after.extend(ways);
+            after.extend(mysql.map(|_| Key::new(host, Service::key(PATHS_UNIT))));
             if let Some(release) = release {
                 let name = release_name(release);
                 let migrated = app.migrate.is_some();

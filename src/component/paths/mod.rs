@@ -14,8 +14,8 @@ use super::{
     haproxy::master,
     http, mysql,
     names::{
-        DATABASE_ADDRESS, GENERATION, HAPROXY_UNIT, HEALTH_PORT, HEALTH_UNIT, PATHS_LOCAL, PATHS_UNIT, READ_PORT,
-        STACK_CA_FILE, WRITE_PORT, app_authority, database_objects, replication_source,
+        APP_UNIT, DATABASE_ADDRESS, GENERATION, HAPROXY_UNIT, HEALTH_PORT, HEALTH_UNIT, PATHS_LOCAL, PATHS_UNIT,
+        READ_PORT, STACK_CA_FILE, WRITE_PORT, app_authority, database_objects, replication_source,
     },
     origin::Origin,
     packages,
@@ -142,7 +142,10 @@ fn proof(generation: &str) -> Script {
         .then(&master::none_failed(MASTER))
         .line(WRITERS)
         .then(&meeting())
-        .line(format!("used() {{ grep -qs '@{DATABASE_ADDRESS}:{WRITE_PORT}/' /etc/foobar/app.env; }}"))
+        // By what it runs with: its file may have come, and it is not restarted yet.
+        .line(format!(
+            "used() {{ grep -qsaF '@{DATABASE_ADDRESS}:{WRITE_PORT}/' \"/proc/$(systemctl show --value -p MainPID {APP_UNIT})/environ\"; }}"
+        ))
         .line(format!(
             "ready() {{ [ \"$(writers | wc -l)\" = 1 ] && {{ used || met {WRITE_PORT} | grep -q '^verified 0 '; }}; }}"
         ))
