@@ -211,6 +211,33 @@ fn a_migration_comes_after_the_database_and_before_every_switch() {
     }
 }
 
+/// All that a web server's own changes come after is done before it is taken out: so none of that may wait for one of them.
+#[test]
+fn nothing_between_two_changes_of_a_host_waits_for_it_to_be_taken_out() {
+    let site = testing::site(testing::topology());
+    let mut desired = Desired::default();
+    for component in all(&site) {
+        component.resources(&site, &mut desired).unwrap();
+    }
+    let after: BTreeMap<Key, &Vec<Key>> =
+        desired.wanted.iter().map(|w| (Key::new(&w.host, w.resource.id()), &w.after)).collect();
+    let pool = &desired.pools[0];
+    let is_covered = |key: &Key| pool.members().contains(&key.host) && pool.covers(&key.id);
+    let mut covered = 0;
+    for key in after.keys().filter(|k| is_covered(k)) {
+        covered += 1;
+        for outside in after[key].iter().filter(|k| !is_covered(k)) {
+            let mut open = vec![outside];
+            while let Some(next) = open.pop() {
+                let same = is_covered(next) && next.host == key.host;
+                assert!(!same, "{key} comes after {outside}, which comes after {next}");
+                open.extend(after.get(next).into_iter().flat_map(|all| all.iter()));
+            }
+        }
+    }
+    assert_eq!(covered, 8, "nginx, the app, its release and its ways to the database, on two hosts");
+}
+
 #[test]
 fn every_template_is_embedded() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");

@@ -162,8 +162,9 @@ pub fn reads_go_on_from_the_primary_where_no_replica_is_fit(w: &mut World) {
         "    a replica that stops and lags: {reads} of {} reads and {writes} of {} writes lost",
         told.reads.made, told.writes.made
     );
-    // Those that were on their way to it, twice.
-    assert!(reads <= 4 && writes <= 1, "{told:#?}");
+    // Those that were on their way to it, twice; and of each visitor the write that waited for its word: the server waits for
+    // it as long as the guestbook waits for the server.
+    assert!(reads <= 4 && writes <= 4, "{told:#?}");
     w.is_converged();
     is_proved(w);
 }
