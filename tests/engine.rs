@@ -143,6 +143,15 @@ async fn sh(root: &Path, host: &HostName, script: &Script, cut: Option<usize>, o
 impl Transport for Directories {
     async fn run(&self, host: &HostName, script: &Script, on_line: OnLine<'_>) -> Result<Reply, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
+        // A host whose power was cut by another one's step.
+        if self.root.join(format!("log.gone-{host}")).exists() {
+            return Err(TransportError {
+                host: host.clone(),
+                kind: TransportErrorKind::Unreachable,
+                what: "timed out".into(),
+                help: String::new(),
+            });
+        }
         let reply = sh(&self.root, host, script, self.cut, on_line).await;
         match self.cut.is_some() || (self.breaks.load(Ordering::Relaxed) && reply.status == 255) {
             false => Ok(reply),
@@ -391,9 +400,11 @@ async fn what_is_not_confirmed_over_a_fresh_login_has_failed() {
     std::fs::remove_file(hosts.root.join("log")).unwrap();
     plan.steps[0].change.confirm = Some(Script::raw("exit 9"));
     plan.steps[0].change.recall = Some(Script::raw("echo recalled >>LOG; echo it is back"));
-    let (outcome, _) = run(&hosts, &plan).await;
+    let (outcome, heard) = run(&hosts, &plan).await;
     assert_eq!((outcome.reverting, outcome.skipped), (vec![0], vec![(1, Some(0))]));
-    assert_eq!(outcome.failed, [(0, "its confirmation ended with status 9 and said nothing\nit is back".to_owned())]);
+    assert_eq!(outcome.failed, [(0, "its confirmation ended with status 9 and said nothing".to_owned())]);
+    let heard = heard.0.lock().unwrap().clone();
+    assert!(heard.iter().any(|e| e.starts_with("StepUndone") && e.contains("it is back")), "{heard:?}");
     assert!(outcome.is_rolled_back);
     assert_eq!(hosts.log(), "loaded\nrecalled\n");
     assert!(!journal(2).lines().any(|l| l.starts_with("done\t0\t")), "{}", journal(2));

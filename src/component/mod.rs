@@ -236,6 +236,11 @@ pub trait Component: Send + Sync {
         Vec::new()
     }
 
+    /// Directories there that one of them fills as it is configured.
+    fn filled(&self, _site: &Site, _host: &HostName) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Who listens where, and who connects.
     fn endpoints(&self, site: &Site) -> Vec<Endpoint>;
 

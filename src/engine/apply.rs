@@ -49,6 +49,7 @@ pub async fn apply(
         boots: BTreeMap::new(),
         outcome: Outcome::default(),
         halted: false,
+        silence: BTreeMap::new(),
         ways: BTreeMap::new(),
     };
     let (book, moved, undoes) = (Mutex::new(book), watch::channel(0).0, run.undoes);
@@ -231,6 +232,9 @@ impl Course<'_> {
             let book = self.book();
             batch.iter().copied().find(|id| matches!(book.states[*id], State::Running(_)))
         };
+        if reply.is_ok() {
+            self.book().silence.remove(host);
+        }
         let is_open = { self.book().states.iter().enumerate().any(|(id, s)| batch.contains(&id) && *s == State::Sent) };
         match reply {
             Ok(reply) if reply.status == HELD && running.is_none() => {
@@ -255,7 +259,10 @@ impl Course<'_> {
                     self.fail_as(id, error.to_string(), false);
                 }
                 let mut book = self.book();
-                book.outcome.errors.push(error);
+                *book.silence.entry(host.clone()).or_default() += 1;
+                if !book.outcome.errors.iter().any(|known| known.host == error.host) {
+                    book.outcome.errors.push(error);
+                }
                 book.halted = true;
             }
         }

@@ -97,6 +97,7 @@ impl Course<'_> {
             way.is_none() && (step.change.is_closing && !step.after.is_empty() || belongs.filter(is_out).is_some())
         };
         is_wanted
+            && !book.is_silent(&step.host)
             && step.after.iter().all(|before| match book.states[*before] {
                 State::Done | State::Running(_) | State::Sent => true,
                 State::Waiting if is_gate && way.is_some() => true,
@@ -108,6 +109,9 @@ impl Course<'_> {
 
     /// After a failure: what this host still has to do.
     pub(super) fn closing(&self, book: &mut Book, host: &HostName) -> Next {
+        if book.is_silent(host) {
+            return Next::Over;
+        }
         let groups = || self.plan.groups.iter().enumerate();
         let due = groups().find(|(at, g)| g.host(self.plan) == Some(host) && book.ways.get(at) == Some(&Way::Due));
         if let Some((at, _)) = due {

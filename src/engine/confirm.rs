@@ -4,6 +4,7 @@
 use super::course::Course;
 use crate::{
     base::{name::HostName, script::Script},
+    event::Event,
     plan::{StepId, journal},
     transport::Transport,
 };
@@ -49,14 +50,22 @@ impl Course<'_> {
             Some(script) => tokio::time::timeout(RECALL, transport.run(host, script, &|_| {})).await.ok(),
             None => None,
         };
-        let (is_undone, what) = match told {
-            Some(Ok(reply)) if reply.status == 0 => (true, self.redact(String::from_utf8_lossy(&reply.stdout).trim())),
-            Some(Ok(reply)) => (false, self.redact(reply.stderr.trim())),
-            _ => (true, "the host puts back what was there before by itself".into()),
+        let (back, what) = match told {
+            Some(Ok(reply)) if reply.status == 0 => {
+                (Some(self.redact(String::from_utf8_lossy(&reply.stdout).trim())), String::new())
+            }
+            Some(Ok(reply)) => (None, format!("\n{}", self.redact(reply.stderr.trim()))),
+            _ => {
+                self.book().outcome.reverting.push(id);
+                (None, "\nthe host puts back what was there before by itself".into())
+            }
         };
-        if is_undone {
+        if back.is_some() {
             self.book().outcome.reverting.push(id);
         }
-        self.fail(id, format!("{why}\n{what}"));
+        self.fail(id, format!("{why}{what}"));
+        if let Some(summary) = back {
+            self.tell(Event::StepUndone { step: id, host: host.clone(), summary });
+        }
     }
 }

@@ -90,6 +90,8 @@ pub(super) struct Book {
     pub(super) boots: BTreeMap<StepId, String>,
     pub(super) outcome: Outcome,
     pub(super) halted: bool,
+    /// How often in a row each host could not be spoken to.
+    pub(super) silence: BTreeMap<HostName, u8>,
     /// Groups that have to go back, by their place in the plan.
     pub(super) ways: BTreeMap<usize, Way>,
 }
@@ -117,6 +119,17 @@ pub(super) enum Way {
     Quiet,
     /// It broke off.
     Broken,
+}
+
+/// How often a host is spoken to that was lost: a connection may break where its host is well, and what was begun there is
+/// worth a second one.
+const TRIES: u8 = 2;
+
+impl Book {
+    /// Whether a host is given up.
+    pub(super) fn is_silent(&self, host: &HostName) -> bool {
+        self.silence.get(host).is_some_and(|times| *times >= TRIES)
+    }
 }
 
 /// A group that went back, or was to.

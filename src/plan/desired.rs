@@ -24,7 +24,9 @@ pub fn compile(site: &Site) -> Result<Desired, TemplateError> {
         let names: BTreeSet<PackageName> = components.iter().flat_map(|c| c.packages(site, host)).collect();
         let names: Vec<PackageName> = names.into_iter().collect();
         if !names.is_empty() {
-            all.push(Wanted { host: host.clone(), resource: Box::new(Packages { names }), after: Vec::new() });
+            let filled = components.iter().flat_map(|c| c.filled(site, host)).collect();
+            let resource = Box::new(Packages { names, filled });
+            all.push(Wanted { host: host.clone(), resource, after: Vec::new() });
         }
         let names = kept_names(desired.secrets.iter().filter(|s| s.homes.contains(host)));
         if !names.is_empty() {

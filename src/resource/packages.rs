@@ -32,6 +32,9 @@ printf 'dpkg\tinterrupted\t%s\n' "$(dpkg-query -W -f '${db:Status-Status} ${Pack
 pub struct Packages {
     /// Their names.
     pub names: Vec<PackageName>,
+    /// Directories that a package fills as it is configured. Where one was empty before and the configuration failed, it is
+    /// emptied again and the configuration made once more: on what a first attempt left it fails forever, or worse.
+    pub filled: Vec<&'static str>,
 }
 
 impl Packages {
@@ -70,7 +73,13 @@ trap 'rm -rf "$scratch"; if grep -qs "^# foobar:" "$policy"; then rm -f "$policy
 lists=/var/lib/apt/lists
 [ -n "$(find "$lists" -maxdepth 1 -name '*Packages*' 2>/dev/null | head -n 1)" ] &&
   [ -n "$(find "$lists" "$lists/partial" -maxdepth 0 -mmin -1440 2>/dev/null)" ] || update
+empty=
+for dir in $filled; do [ -n "$(find "$dir" -mindepth 1 ! -name lost+found -print -quit 2>/dev/null)" ] || empty="$empty $dir"; done
 get "$@" && exit 0
+if [ -n "$empty" ] && grep -q '^Status: .* half-configured$' /var/lib/dpkg/status; then
+  for dir in $empty; do [ ! -d "$dir" ] || find "$dir" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {} +; done
+  dpkg --force-confold --configure -a >&2 && get "$@" && exit 0
+fi
 if grep -q 'dpkg was interrupted' "$scratch/apt"; then dpkg --force-confold --configure -a >&2 && get "$@" && exit 0; fi
 if grep -qE 'Unable to (locate|fetch)|no installation candidate|404 +Not Found' "$scratch/apt"; then update && get "$@" && exit 0; fi
 tail -n 20 "$scratch/apt" >&2
@@ -112,7 +121,7 @@ impl Resource for Packages {
         let interrupted = seen.here.get(&PACKAGES, "dpkg");
         let missing: Vec<&str> = self.names.iter().filter(|n| !installed(n)).map(PackageName::as_str).collect();
         if let Some(interrupted) = interrupted.filter(|_| missing.is_empty()) {
-            let script = Script::new().line("set --").line("( set -eu").line(INSTALL.trim()).line(")");
+            let script = Script::new().line("set --").line("filled=").line("( set -eu").line(INSTALL.trim()).line(")");
             let names = interrupted.get(1).filter(|names| !names.is_empty());
             let names = names.map_or(String::new(), |names| format!(": {names}"));
             return Ok(Some(
@@ -135,6 +144,7 @@ impl Resource for Packages {
         let script = Script::new()
             .line(format!("set -- {}", words.join(" ")))
             .line(BEFORE.trim())
+            .line(format!("filled='{}'", self.filled.join(" ")))
             .line("( set -eu")
             .line(INSTALL.trim())
             .line(")")

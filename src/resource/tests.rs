@@ -64,7 +64,8 @@ impl Case {
 
 #[test]
 fn packages_are_installed_where_missing_and_a_left_policy_file_goes() {
-    let packages = Packages { names: vec!["nginx".parse().unwrap(), "nftables".parse().unwrap()] };
+    let packages =
+        Packages { names: vec!["nginx".parse().unwrap(), "nftables".parse().unwrap()], filled: vec!["/var/lib/x"] };
     for (answer, want) in [
         ("", "Create install nginx, nftables [none]"),
         ("nginx\tinstalled\t1.22", "Create install nftables [none]"),

@@ -112,7 +112,8 @@ fn doomed(w: &World, kill: Kill) -> bool {
         let _ = child.kill();
         let _ = child.wait();
     }
-    assert!(ended, "{kill:?}: no end of a run whose host or shell is gone");
+    let said = fs::read_to_string(&out).unwrap_or_default();
+    assert!(ended, "{kill:?}: no end of a run whose host or shell is gone:\n{said}");
     in_time
 }
 

@@ -106,6 +106,18 @@ async fn a_way_back_that_breaks_is_told_and_the_host_stays_out() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_gone_while_it_is_out_is_given_up() {
+    let hosts = Directories::new("undo-gone");
+    let mut plan = rolling("echo never >>LOG", PROOF);
+    plan.steps[1].change.script = Script::raw("echo out >>LOG; touch LOG.gone-web");
+    let (outcome, _) = tokio::time::timeout(Duration::from_secs(60), run(&hosts, &plan)).await.expect("it ends");
+    assert_eq!(hosts.log(), "files\nout\n");
+    let silent: Vec<&str> = outcome.errors.iter().map(|e| e.host.as_str()).collect();
+    assert_eq!((silent, outcome.is_rolled_back), (vec!["web"], false));
+    assert_eq!(outcome.skipped.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2, 3, 4]);
+}
+
+#[tokio::test]
 async fn a_proof_that_fails_again_on_what_was_before_is_no_way_back() {
     let hosts = Directories::new("undo-still");
     let plan = rolling("echo restarted >>LOG", "echo asked >>LOG; false");

@@ -27,7 +27,7 @@ use crate::{
         Impact, Key, Resource,
         database::{CANARY, Database, Login},
         db_copier::Copier,
-        db_directory::DataDirectory,
+        db_directory::{self, DataDirectory},
         db_password::{Arrived, Retired},
         db_role::{Acknowledged, Writable},
         db_variables::Variables,
@@ -346,6 +346,11 @@ impl Component for Mysql {
             Engine::Mysql => "mysql-server",
         };
         packages([server, "openssl"])
+    }
+
+    fn filled(&self, site: &Site, host: &HostName) -> Vec<&'static str> {
+        let is_here = site.topology.mysql.as_ref().is_some_and(|m| m.hosts().any(|h| h == host));
+        if is_here { vec![db_directory::DATA] } else { Vec::new() }
     }
 
     fn endpoints(&self, site: &Site) -> Vec<Endpoint> {
