@@ -263,7 +263,7 @@ pub fn ways_come_and_change_without_a_lost_request(w: &mut World) {
         let run = w.apply(&[]);
         run.says(&["drain web-01", "start foobar-db-paths", "restart foobar-app", "impact: none (at least 1 of 2"]);
         let at = |text: &str| run.stderr.find(text).unwrap_or_else(|| panic!("{text:?} is not said by {run}"));
-        assert!(at("web-01: start foobar-db-paths") < at("web-01: restart foobar-app"), "{run}");
+        assert!(at("web-01: enable and start foobar-db-paths") < at("web-01: restart foobar-app"), "{run}");
     });
     assert_eq!(lost("ways that come", &tally), None);
     leads(w, READ, "web-02");
