@@ -49,6 +49,8 @@ mod load;
 mod locks;
 #[path = "e2e/pair.rs"]
 mod pair;
+#[path = "e2e/paths.rs"]
+mod paths;
 #[path = "e2e/reboot.rs"]
 mod reboot;
 #[path = "e2e/removal.rs"]
@@ -179,6 +181,14 @@ const CASES: &[Case] = &[
     ("drills::a_connection_is_cut_in_the_middle_of_a_step", drills::a_connection_is_cut_in_the_middle_of_a_step),
     ("drills::a_replica_is_cut_off", drills::a_replica_is_cut_off),
     ("drills::the_primary_is_stopped", drills::the_primary_is_stopped),
+    ("paths::writes_reach_the_primary_and_reads_a_replica", paths::writes_reach_the_primary_and_reads_a_replica),
+    (
+        "paths::reads_go_on_from_the_primary_where_no_replica_is_fit",
+        paths::reads_go_on_from_the_primary_where_no_replica_is_fit,
+    ),
+    ("paths::a_role_is_followed_and_two_writers_never_are", paths::a_role_is_followed_and_two_writers_never_are),
+    ("paths::a_server_that_hangs_is_left", paths::a_server_that_hangs_is_left),
+    ("paths::ways_come_and_change_without_a_lost_request", paths::ways_come_and_change_without_a_lost_request),
     ("drills::a_clock_is_far_off", drills::a_clock_is_far_off),
     ("drills::this_machine_has_too_few_files_to_open", drills::this_machine_has_too_few_files_to_open),
     ("drills::dpkg_was_interrupted", drills::dpkg_was_interrupted),

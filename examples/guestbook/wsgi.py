@@ -1,7 +1,7 @@
 """A guestbook in one page: what visitors wrote, and which servers were at work to show it.
 
-foobar tells it where to listen (LISTEN), which host it is on (HOST), and how to reach the database: DATABASE_WRITE_URL is
-the primary, DATABASE_READ_URL a replica, both over TLS with the authority in `ssl_ca`.
+foobar tells it where to listen (LISTEN), which host it is on (HOST), and how to reach the database: DATABASE_WRITE_URL leads
+to the primary, DATABASE_READ_URL to a replica, both over TLS with the authority in `ssl_ca`.
 """
 
 import os

@@ -27,6 +27,12 @@ pub const EMBEDDED: &[(&str, &str)] = embedded![
     "mysql/unit.conf.tera",
     "nginx/foobar.conf.tera",
     "nginx/unit.conf.tera",
+    "paths/db-answer.sh.tera",
+    "paths/db-paths.cfg.tera",
+    "paths/db-watch.sh.tera",
+    "paths/foobar-db-health.service.tera",
+    "paths/foobar-db-paths.service.tera",
+    "paths/foobar-db-watch.service.tera",
 ];
 
 /// A template that could not be read or rendered: `name` is its path under `templates/`.

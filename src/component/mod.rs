@@ -12,6 +12,7 @@ pub mod mysql;
 pub mod names;
 pub mod nginx;
 pub mod origin;
+pub mod paths;
 pub mod site;
 pub mod spec;
 pub mod tls;
@@ -272,6 +273,9 @@ pub fn all(site: &Site) -> Vec<Box<dyn Component>> {
     let mut all: Vec<Box<dyn Component>> = Vec::new();
     if topology.mysql.is_some() {
         all.push(Box::new(mysql::Mysql));
+    }
+    if topology.app.is_some() && topology.mysql.is_some() {
+        all.push(Box::new(paths::Paths));
     }
     if topology.app.is_some() {
         all.push(Box::new(app::App));

@@ -1,6 +1,7 @@
 //! Names that several components use: secrets, accounts, paths on the hosts. Nothing is decided here.
 
 use crate::resource::{ResourceId, db_password};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The authority that signs for the stack's own servers (the database).
 pub const STACK_CA: &str = "stack-ca";
@@ -27,6 +28,8 @@ pub const REPLICATION: (&str, &str) = ("foobar_repl", "mysql-repl");
 pub const SEED: (&str, &str) = ("foobar_seed", "mysql-seed");
 /// The one that `verify` leaves a row with for a moment.
 pub const CHECKER: (&str, &str) = ("foobar_verify", "mysql-verify");
+/// The one that asks a server through its own socket how it stands, as the system account of the same name.
+pub const WATCHER: &str = "foobar_health";
 /// Where a database server's certificate, its key and their authority are.
 pub const DATABASE_TLS: &str = "/etc/mysql/foobar";
 /// MariaDB's unit.
@@ -38,6 +41,22 @@ pub const MYSQL_UNIT: &str = "mysql.service";
 pub const APP_USER: &str = "foobar-app";
 /// The application's unit.
 pub const APP_UNIT: &str = "foobar-app.service";
+/// The application's ways to the database, on each of its hosts.
+pub const PATHS_UNIT: &str = "foobar-db-paths.service";
+/// Loopback port that leads to the database server that takes writes: the number that MySQL Router made usual.
+pub const WRITE_PORT: u16 = 6446;
+/// Loopback port that leads to those that may be read.
+pub const READ_PORT: u16 = 6447;
+/// What asks a database server how it stands, on its host.
+pub const WATCH_UNIT: &str = "foobar-db-watch.service";
+/// What tells others.
+pub const HEALTH_UNIT: &str = "foobar-db-health.service";
+/// Port on which a database host tells how its server stands.
+pub const HEALTH_PORT: u16 = 6448;
+/// Loopback port of the ways' metrics and generation.
+pub const PATHS_LOCAL: u16 = 8405;
+/// The address that the application finds the database under, whichever server it is.
+pub const DATABASE_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Where the application's releases are, and `current`.
 pub const APP_ROOT: &str = "/srv/foobar";
 /// The load balancer's unit.
@@ -63,6 +82,14 @@ pub const GENERATION: &str = "/.foobar/generation";
 pub fn database_objects() -> ResourceId {
     ResourceId::new("database", "objects")
 }
+
+/// What the application verifies the database with, on each of its hosts.
+pub fn app_authority() -> ResourceId {
+    ResourceId::new("files", APP_AUTHORITY)
+}
+
+/// The name of the files of [`app_authority`].
+pub const APP_AUTHORITY: &str = "database authority of the app";
 
 /// Passwords that have come to a replica.
 pub fn new_passwords() -> ResourceId {

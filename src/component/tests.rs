@@ -125,6 +125,9 @@ fn the_other_end_of_every_choice() {
         ("other-firewall", "web-01", "/etc/foobar/firewall.nft"),
         ("other-app", "web-02", "/etc/foobar/app.env"),
         ("other-mysql", "web-02", "/etc/mysql/mysql.conf.d/zz-foobar.cnf"),
+        ("other-paths", "web-02", "/etc/foobar/db-paths.cfg"),
+        ("other-watch", "web-02", "/etc/foobar/db-watch.sh"),
+        ("other-health", "web-02", "/etc/systemd/system/foobar-db-health.service"),
     ] {
         insta::assert_snapshot!(name, file(&site, host, path));
     }
@@ -183,20 +186,34 @@ fn balancers_make_the_same_of_one_site_and_a_change_of_it_changes_the_generation
 }
 
 #[test]
-fn who_reads_from_where() {
-    let reads = |t: &Topology, host: &str| {
-        let env = file(&testing::site(t.clone()), host, "/etc/foobar/app.env");
-        let line = env.lines().find(|l| l.starts_with("DATABASE_READ_URL")).unwrap().to_owned();
-        line.split(['@', ':']).find(|p| p.starts_with("10.")).unwrap().to_owned()
+fn no_role_stands_in_what_the_application_has() {
+    let of = |t: Topology, host: &str| {
+        let site = testing::site(t);
+        ["/etc/foobar/app.env", "/etc/foobar/db-paths.cfg"].map(|path| file(&site, host, path))
     };
+    let env = of(testing::topology(), "web-01")[0].clone();
+    for url in ["@127.0.0.1:6446/foobar?ssl_ca=/etc/foobar/stack-ca.crt", "@127.0.0.1:6447/foobar?ssl_ca="] {
+        assert!(env.contains(url), "{env}");
+    }
+    // The same on every host, and with the roles changed it is the order of the servers alone that differs.
+    let host = |env: &str| env.lines().filter(|l| !l.starts_with("HOST=")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(host(&env), host(&of(testing::topology(), "web-02")[0]));
     let mut t = testing::topology();
-    // The replica itself; elsewhere by turns; without one the primary.
-    assert_eq!((reads(&t, "web-01").as_str(), reads(&t, "web-02").as_str()), ("10.77.0.22", "10.77.0.22"));
-    t.hosts.extend([testing::host("db-01", 31), testing::host("db-02", 32)]);
-    t.mysql.as_mut().unwrap().replicas = vec!["db-01".parse().unwrap(), "db-02".parse().unwrap()];
-    assert_eq!((reads(&t, "web-01").as_str(), reads(&t, "web-02").as_str()), ("10.77.0.31", "10.77.0.32"));
-    t.mysql.as_mut().unwrap().replicas.clear();
-    assert_eq!(reads(&t, "web-02"), "10.77.0.21");
+    let mysql = t.mysql.as_mut().unwrap();
+    std::mem::swap(&mut mysql.primary, &mut mysql.replicas[0]);
+    assert_eq!(env, of(t, "web-01")[0]);
+}
+
+#[test]
+fn a_migration_goes_to_the_primary_itself() {
+    let site = testing::site(testing::topology());
+    let mut desired = Desired::default();
+    for component in all(&site) {
+        component.resources(&site, &mut desired).unwrap();
+    }
+    let migration = desired.wanted.iter().find(|w| w.resource.id() == crate::resource::migration::Migration::key());
+    let said = format!("{:?}", migration.unwrap().resource);
+    assert!(said.contains("@10.77.0.21:3306/") && !said.contains("6446") && !said.contains("10.77.0.22"), "{said}");
 }
 
 #[test]
@@ -249,6 +266,33 @@ fn a_migration_comes_after_the_database_and_before_every_switch() {
         let service = crate::resource::service::Service::key(names::APP_UNIT);
         assert!(after(host, service).contains(&key(host, current)));
     }
+}
+
+/// All that a web server's own changes come after is done before it is taken out: so none of that may wait for one of them.
+#[test]
+fn nothing_between_two_changes_of_a_host_waits_for_it_to_be_taken_out() {
+    let site = testing::site(testing::topology());
+    let mut desired = Desired::default();
+    for component in all(&site) {
+        component.resources(&site, &mut desired).unwrap();
+    }
+    let after: BTreeMap<Key, &Vec<Key>> =
+        desired.wanted.iter().map(|w| (Key::new(&w.host, w.resource.id()), &w.after)).collect();
+    let pool = &desired.pools[0];
+    let is_covered = |key: &Key| pool.members().contains(&key.host) && pool.covers(&key.id);
+    let mut covered = 0;
+    for key in after.keys().filter(|k| is_covered(k)) {
+        covered += 1;
+        for outside in after[key].iter().filter(|k| !is_covered(k)) {
+            let mut open = vec![outside];
+            while let Some(next) = open.pop() {
+                let same = is_covered(next) && next.host == key.host;
+                assert!(!same, "{key} comes after {outside}, which comes after {next}");
+                open.extend(after.get(next).into_iter().flat_map(|all| all.iter()));
+            }
+        }
+    }
+    assert_eq!(covered, 8, "nginx, the app, its release and its ways to the database, on two hosts");
 }
 
 #[test]
@@ -320,6 +364,20 @@ fn haproxy_accepts_every_configuration() {
     for topology in every_topology() {
         let text = file(&testing::site(topology), "lb-01", "/etc/haproxy/haproxy.cfg");
         let path = scratch.write("haproxy.cfg", &text.replace("/etc/haproxy/certs/site.pem", &pem));
+        let said = run(&haproxy, &["-c", "-f", &path]);
+        let warnings: Vec<&str> =
+            said.lines().filter(|l| l.contains("WARNING") && !l.contains("server state file")).collect();
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+}
+
+#[test]
+fn haproxy_accepts_every_way_to_the_database() {
+    let Some(haproxy) = checker("haproxy") else { return };
+    let scratch = Scratch::new("paths");
+    for topology in [testing::topology(), other(), without_replicas()] {
+        let text = file(&testing::site(topology), "web-01", "/etc/foobar/db-paths.cfg");
+        let path = scratch.write("db-paths.cfg", &text);
         let said = run(&haproxy, &["-c", "-f", &path]);
         let warnings: Vec<&str> =
             said.lines().filter(|l| l.contains("WARNING") && !l.contains("server state file")).collect();

@@ -71,6 +71,7 @@ SELECT 'grant' AS k, grantee, CONCAT(@q,REPLACE(table_schema,@q,CONCAT(@q,@q)),@
 SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, CONCAT(routine_type,' ',@q,REPLACE(db,@q,CONCAT(@q,@q)),@q,'.',@q,REPLACE(routine_name,@q,CONCAT(@q,@q)),@q) AS l, UPPER(REPLACE(proc_priv,'Grant','Grant Option')), 'NO' FROM mysql.procs_priv WHERE host='%';
 SELECT 'grant' AS k, CONCAT(QUOTE(user),'@',QUOTE(host)) AS g, CONCAT(QUOTE(proxied_user),'@',QUOTE(proxied_host)) AS l, 'PROXY', 'NO' FROM mysql.proxies_priv WHERE host='%';
 SELECT 'long' AS k, trx_mysql_thread_id, TIMESTAMPDIFF(SECOND,trx_started,NOW()) AS s FROM information_schema.innodb_trx WHERE trx_started<NOW()-INTERVAL 5 SECOND AND trx_mysql_thread_id<>0;
+SELECT 'local' AS k, user, plugin, (SELECT GROUP_CONCAT(privilege_type) FROM information_schema.user_privileges WHERE grantee='\'foobar_health\'@\'localhost\'') AS p FROM mysql.user WHERE user='foobar_health' AND host='localhost';
 SELECT 'table' AS k, table_schema, table_name FROM information_schema.tables WHERE table_schema='foobar_verify';
 $extra
 SHOW REPLICA STATUS\\G
@@ -105,9 +106,20 @@ impl Dialect {
 
     /// The client as root through the server's socket, whatever option files say; a word list for sh. It reads SQL.
     pub fn client(self) -> String {
+        format!("{} -N -B", self.through_socket("root"))
+    }
+
+    /// The client of an account that the server's socket lets in, with the columns' names. MariaDB's would encrypt its way
+    /// through the socket, and verify a certificate that is for no socket.
+    pub fn client_as(self, account: &str) -> String {
+        let more = if self == Self::Mariadb { " --skip-ssl" } else { "" };
+        format!("{}{more} -B", self.through_socket(account))
+    }
+
+    fn through_socket(self, account: &str) -> String {
         // MySQL 9 takes no `\\G` unless told so; older ones do not know the word.
         let more = if self == Self::Mysql { " --loose-commands" } else { "" };
-        format!("{} --no-defaults -u root --socket=/run/mysqld/mysqld.sock{more} -N -B", self.program())
+        format!("{} --no-defaults -u {account} --socket=/run/mysqld/mysqld.sock{more}", self.program())
     }
 
     /// The options that make a client connect by verified TLS alone.

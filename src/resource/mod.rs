@@ -8,6 +8,7 @@ pub mod database;
 mod database_tests;
 pub mod db_copier;
 pub mod db_directory;
+pub mod db_local;
 pub mod db_password;
 pub mod db_role;
 mod db_second;
@@ -20,6 +21,7 @@ pub mod drift;
 #[cfg(test)]
 mod drift_tests;
 pub mod files;
+pub mod idle;
 pub mod migration;
 pub mod nft;
 pub mod owned;

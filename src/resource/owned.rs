@@ -46,7 +46,7 @@ pub enum Kind {
     Secret,
     /// The firewall's table.
     Firewall,
-    /// An account in a database; its field is the client's program.
+    /// An account in a database; its fields: the client's program, and from where it connects, unless that is anywhere.
     Login,
     /// A database server's data directory; its fields: the client's program, the schemas that foobar made, joined by commas.
     Data,

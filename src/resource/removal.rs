@@ -151,9 +151,9 @@ const DROP: &str = r#"
 drop() {
   state=$($client -e 'SELECT 1' 2>/dev/null) || return 0
   [ "$state" = 1 ] && [ -z "$($client -e 'SHOW REPLICA STATUS')" ] || return 0
-  runs=$($client -e "SELECT COUNT(*) FROM (SELECT definer FROM information_schema.views UNION ALL SELECT definer FROM information_schema.triggers UNION ALL SELECT definer FROM information_schema.routines UNION ALL SELECT definer FROM information_schema.events) AS d WHERE definer='$1@%'")
-  if [ "$runs" = 0 ]; then $client -e "DROP USER IF EXISTS '$1'@'%'"; else
-    [ "$($client -e "SELECT COUNT(*) FROM mysql.user WHERE user='$1' AND host='%'")" = 0 ] || $client -e "ALTER USER '$1'@'%' ACCOUNT LOCK"
+  runs=$($client -e "SELECT COUNT(*) FROM (SELECT definer FROM information_schema.views UNION ALL SELECT definer FROM information_schema.triggers UNION ALL SELECT definer FROM information_schema.routines UNION ALL SELECT definer FROM information_schema.events) AS d WHERE definer='$1@$2'")
+  if [ "$runs" = 0 ]; then $client -e "DROP USER IF EXISTS '$1'@'$2'"; else
+    [ "$($client -e "SELECT COUNT(*) FROM mysql.user WHERE user='$1' AND host='$2'")" = 0 ] || $client -e "ALTER USER '$1'@'$2' ACCOUNT LOCK"
   fi
 }"#;
 
@@ -165,7 +165,8 @@ pub fn logins(all: &[&Owned]) -> Removal {
     }
     for login in all {
         let name = quote(&login.name);
-        script = script.line(format!("drop {name}")).line(format!("rm -f {RECORDS}/{name}"));
+        let from = if login.field(1).is_empty() { "%" } else { login.field(1) };
+        script = script.line(format!("drop {name} {}", quote(from))).line(format!("rm -f {RECORDS}/{name}"));
     }
     let names: Vec<&str> = all.iter().map(|s| s.name.as_str()).collect();
     let (word, locked) = match names.len() {

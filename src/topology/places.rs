@@ -117,6 +117,7 @@ fn default(t: &Topology, keys: &[&str]) -> Option<String> {
         ["mysql", "engine"] => word(mysql?.engine),
         ["mysql", "replicas"] => empty(mysql?.replicas.is_empty(), "none"),
         ["mysql", "semi_sync"] => word(mysql?.semi_sync),
+        ["mysql", "max_lag"] => word(mysql?.max_lag),
         ["mysql", "max_connections"] => word(mysql?.max_connections),
         ["firewall", "admin_from"] => empty(t.firewall.admin_from.is_empty(), "anyone"),
         ["firewall", "confirm_within"] => word(t.firewall.confirm_within),

@@ -7,8 +7,9 @@ mod origin;
 use super::{
     Check, Component, Desired, Endpoint, Peers, Source, bracketed, http,
     names::{
-        APP_MIGRATE, APP_RO, APP_ROOT, APP_RW, APP_UNIT, APP_USER, STACK_CA, STACK_CA_FILE, STACK_CA_NAME,
-        database_objects, new_passwords, replication_source,
+        APP_AUTHORITY, APP_MIGRATE, APP_RO, APP_ROOT, APP_RW, APP_UNIT, APP_USER, DATABASE_ADDRESS, PATHS_UNIT,
+        READ_PORT, STACK_CA, STACK_CA_FILE, STACK_CA_NAME, WRITE_PORT, database_objects, new_passwords,
+        replication_source,
     },
     origin::{Origin, Source as From},
     site::{Release, Site},
@@ -74,34 +75,32 @@ fn secret_name(variable: &EnvName) -> String {
 }
 
 /// A database's URL, as a whole value of an EnvironmentFile.
-fn url(site: &Site, mysql: &spec::Mysql, server: &HostName, (user, password): (&str, &str)) -> String {
+fn url(mysql: &spec::Mysql, (address, port): (IpAddr, u16), (user, password): (&str, &str)) -> String {
     format!(
-        "\"mysql://{user}:{}@{}:3306/{}?ssl_ca={STACK_CA_FILE}\"",
+        "\"mysql://{user}:{}@{}:{port}/{}?ssl_ca={STACK_CA_FILE}\"",
         place(password, Encoding::Url),
-        bracketed(site.address(server)),
+        bracketed(address),
         mysql.database
     )
 }
 
-/// The server that a host reads from: its own, else the replicas by turns, else the primary.
-fn read_from<'a>(app: &spec::App, mysql: &'a spec::Mysql, host: &HostName) -> &'a HostName {
-    let at = app.on.iter().position(|h| h == host).unwrap_or_default();
-    let by_turns = mysql.replicas.get(at % mysql.replicas.len().max(1));
-    mysql.replicas.iter().find(|r| *r == host).or(by_turns).unwrap_or(&mysql.primary)
+/// Whose environment it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    /// The application's, which goes the ways that lead to whoever has the role.
+    Service,
+    /// The migration's, which goes to the primary itself, also for what it reads: it runs before any host of the new release
+    /// has its ways, it is no request that may be cut off when a role moves, and it reads what it has just written.
+    Migration,
 }
 
-/// The environment of the app on a host, with the account it writes with.
-fn environment(site: &Site, app: &spec::App, host: &HostName, writer: (&str, &str)) -> Result<Content, TemplateError> {
-    let context = variables(site, app, host, writer);
+/// The environment of the app on a host.
+fn environment(site: &Site, app: &spec::App, host: &HostName, whose: For) -> Result<Content, TemplateError> {
+    let context = variables(site, app, host, whose);
     Ok(Content::new(site.templates.render("app/app.env.tera", &context)?))
 }
 
-fn variables(
-    site: &Site,
-    app: &spec::App,
-    host: &HostName,
-    writer: (&str, &str),
-) -> BTreeMap<&'static str, Vec<Variable>> {
+fn variables(site: &Site, app: &spec::App, host: &HostName, whose: For) -> BTreeMap<&'static str, Vec<Variable>> {
     let mut variables = Vec::new();
     let mut add = |name: &str, value: String| variables.push(Variable { name: name.to_owned(), value });
     for (name, value) in &app.env {
@@ -115,8 +114,13 @@ fn variables(
     add("LISTEN", env_value(&local(app).to_string()));
     if let Some(mysql) = &site.topology.mysql {
         add("DATABASE_CA", env_value(STACK_CA_FILE));
-        add("DATABASE_READ_URL", url(site, mysql, read_from(app, mysql, host), APP_RO));
-        add("DATABASE_WRITE_URL", url(site, mysql, &mysql.primary, writer));
+        let primary = (site.address(&mysql.primary), 3306);
+        let (read, write, writer) = match whose {
+            For::Service => ((DATABASE_ADDRESS, READ_PORT), (DATABASE_ADDRESS, WRITE_PORT), APP_RW),
+            For::Migration => (primary, primary, APP_MIGRATE),
+        };
+        add("DATABASE_READ_URL", url(mysql, read, APP_RO));
+        add("DATABASE_WRITE_URL", url(mysql, write, writer));
     }
     BTreeMap::from([("variables", variables)])
 }
@@ -181,7 +185,7 @@ impl App {
         let mut keys = vec![desired.want(host, Account { name: user.clone(), home }, [])];
         if site.topology.mysql.is_some() {
             let authority = File::text(STACK_CA_FILE, Content::of(&format!("{STACK_CA}.crt"))).mode(0o644);
-            keys.push(desired.want(host, Files::new("database authority of the app", vec![authority]), []));
+            keys.push(desired.want(host, Files::new(APP_AUTHORITY, vec![authority]), []));
         }
         keys.extend(unpacked.map(|unpacked| desired.want(host, unpacked, [])));
         keys
@@ -239,7 +243,7 @@ impl Component for App {
                 command: words,
                 directory,
                 user: user.clone(),
-                environment: environment(site, app, first, APP_MIGRATE)?,
+                environment: environment(site, app, first, For::Migration)?,
                 witnesses: app.on.clone(),
             };
             let after: Vec<Key> = prepared.iter().chain(&ready).cloned().collect();
@@ -247,7 +251,7 @@ impl Component for App {
         }
         let mut previous: Option<Key> = None;
         for host in &app.on {
-            let environment = environment(site, app, host, APP_RW)?;
+            let environment = environment(site, app, host, For::Service)?;
             let unit = Content::new(site.templates.render("app/foobar-app.service.tera", &unit_context(site, app))?);
             let files = vec![
                 File::directory("/etc/foobar"),
@@ -262,6 +266,8 @@ impl Component for App {
             (service.layer, service.ports) = (2, vec![app.port]);
             service.restart_on = vec![input(ENVIRONMENT, environment), input(UNIT, unit)];
             let mut after = vec![desired.want(host, files, [])];
+            // Its URLs lead nowhere before its ways to the database are there.
+            after.extend(mysql.map(|_| Key::new(host, Service::key(PATHS_UNIT))));
             if let Some(release) = release {
                 let name = release_name(release);
                 let migrated = app.migrate.is_some();

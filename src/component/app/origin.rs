@@ -2,11 +2,10 @@
 
 use super::{
     super::{
-        names::APP_RW,
-        origin::{At, Origin, Source, Variables, address, in_list, key},
+        origin::{At, Origin, Source, Variables, in_list, key},
         site::Site,
     },
-    ENVIRONMENT, UNIT, read_from, secret_name, unit_context, variables,
+    ENVIRONMENT, For, UNIT, secret_name, unit_context, variables,
 };
 use crate::base::{
     name::{EnvName, HostName},
@@ -25,7 +24,7 @@ const UNIT_VARIABLES: Variables = &[
 /// Where one variable of the environment comes from.
 fn variable(at: &At<'_>) -> Option<Vec<Source>> {
     let app = at.site.topology.app.as_ref()?;
-    let all = variables(at.site, app, at.host, APP_RW);
+    let all = variables(at.site, app, at.host, For::Service);
     let all = all.get("variables")?;
     // What is written twice is the user's first, and foobar's own after it.
     let (item, name) = (at.item?, all.get(at.item?)?.name.as_str());
@@ -41,16 +40,11 @@ fn variable(at: &At<'_>) -> Option<Vec<Source>> {
     Some(match (name, mysql) {
         ("HOST", _) => vec![in_list(["app", "on"], &app.on, at.host)],
         ("LISTEN", _) => vec![key(["app", "port"])],
-        ("DATABASE_READ_URL", Some(mysql)) => {
-            let from = read_from(app, mysql, at.host);
-            let place = match mysql.replicas.contains(from) {
-                true => in_list(["mysql", "replicas"], &mysql.replicas, from),
-                false => key(["mysql", "primary"]),
-            };
-            vec![place, address(from), key(["mysql", "database"])]
+        ("DATABASE_READ_URL", Some(_)) => {
+            vec![Source::Own("the host's own way to the replicas"), key(["mysql", "database"])]
         }
-        ("DATABASE_WRITE_URL", Some(mysql)) => {
-            vec![key(["mysql", "primary"]), address(&mysql.primary), key(["mysql", "database"])]
+        ("DATABASE_WRITE_URL", Some(_)) => {
+            vec![Source::Own("the host's own way to the primary"), key(["mysql", "database"])]
         }
         _ => vec![Source::Own("where the database's authority is")],
     })
@@ -60,7 +54,7 @@ fn variable(at: &At<'_>) -> Option<Vec<Source>> {
 pub fn all(site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
     let Some(app) = site.topology.app.as_ref().filter(|a| a.on.contains(host)) else { return Ok(Vec::new()) };
     Ok(vec![
-        Origin::new(ENVIRONMENT, "app/app.env.tera", &variables(site, app, host, APP_RW), VARIABLES)?,
+        Origin::new(ENVIRONMENT, "app/app.env.tera", &variables(site, app, host, For::Service), VARIABLES)?,
         Origin::new(UNIT, "app/foobar-app.service.tera", &unit_context(site, app), UNIT_VARIABLES)?,
     ])
 }

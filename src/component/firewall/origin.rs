@@ -3,6 +3,7 @@
 use super::{
     super::{
         Endpoint, Peers, all as components,
+        names::HEALTH_PORT,
         origin::{At, Origin, Source, Variables, address, in_list, key},
         site::Site,
     },
@@ -47,17 +48,21 @@ pub fn endpoint(site: &Site, endpoint: &Endpoint) -> Vec<Source> {
         "nginx" => t.nginx.as_ref().map(|n| &n.on[..]),
         "app" => t.app.as_ref().map(|a| &a.on[..]),
         "dns" => t.dns.as_ref().map(|d| d.on()),
+        // What a database host tells belongs to its place among the servers.
+        "paths" if endpoint.port != HEALTH_PORT => t.app.as_ref().map(|a| &a.on[..]),
         _ => None,
     };
+    let section = if endpoint.component == "paths" { "app" } else { endpoint.component };
+    let of_database = ["mysql", "paths"].contains(&endpoint.component);
     match (on, &t.mysql) {
         (Some(on), _) if endpoint.component == "keepalived" => {
             vec![key(["haproxy", "redundancy"]), in_list(["haproxy", "on"], on, &endpoint.host)]
         }
-        (Some(on), _) => vec![in_list([endpoint.component, "on"], on, &endpoint.host)],
-        (None, Some(mysql)) if endpoint.component == "mysql" && mysql.primary == endpoint.host => {
+        (Some(on), _) => vec![in_list([section, "on"], on, &endpoint.host)],
+        (None, Some(mysql)) if of_database && mysql.primary == endpoint.host => {
             vec![key(["mysql", "primary"])]
         }
-        (None, Some(mysql)) if endpoint.component == "mysql" => {
+        (None, Some(mysql)) if of_database => {
             vec![in_list(["mysql", "replicas"], &mysql.replicas, &endpoint.host)]
         }
         _ => vec![key([endpoint.component])],

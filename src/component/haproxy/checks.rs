@@ -1,7 +1,7 @@
 //! What proves a balancer live: its own generation, no failed reload, every server up, requests spread as configured,
 //! strangers refused.
 
-use super::{MASTER, STAT, certificates, health_path, local, rendered, traffic::TRAFFIC};
+use super::{MASTER, STAT, certificates, health_path, local, master, rendered, traffic::TRAFFIC};
 use crate::{
     base::{name::HostName, script::Script},
     component::{
@@ -42,7 +42,7 @@ pub fn all(site: &Site) -> Vec<Check> {
 /// runs is then what was rendered, and nothing is wrong.
 fn no_failed_reload(host: &HostName, generation: String) -> Check {
     let script = http::getter()
-        .line(MASTER)
+        .then(&master::functions(MASTER))
         .line("master 'show proc'; echo ==")
         .line(format!("get 127.0.0.1 {} {GENERATION} localhost", local().port()));
     Check::new(NAME, host, "its last reload was taken up", script, move |answer| {

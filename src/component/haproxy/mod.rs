@@ -2,6 +2,7 @@
 //! here, because neither `haproxy -c` nor the reload's exit code says it.
 
 mod checks;
+pub mod master;
 mod origin;
 pub mod traffic;
 
@@ -144,30 +145,8 @@ fn rendered(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Result<(St
     Ok((site.templates.render("haproxy/haproxy.cfg.tera", &context)?, generation))
 }
 
-/// Functions that speak to the master process: `master COMMAND`, and `worker`, which prints the process id of the worker
-/// of the newest generation, nothing where that one failed to start.
-const MASTER: &str = r#"master() { printf '%s\n' "$1" | socat -t 5 - UNIX-CONNECT:/run/haproxy-master.sock 2>/dev/null; }
-worker() { master 'show proc' | awk '$2 == "worker" && $3 == 0 { print $1; exit }'; }"#;
-
-/// The unit's own reload returns before the new worker runs, or has failed to (its port is taken): the old one then goes
-/// on, and only the master knows.
-fn reload() -> Script {
-    Script::new()
-        .line(MASTER)
-        .line("old=$(worker)")
-        .line(format!("systemctl reload {HAPROXY_UNIT} || {{ journalctl -q -n 15 -o cat --no-pager -u {HAPROXY_UNIT} >&2; exit 1; }}"))
-        .line("tries=0")
-        .line("until new=$(worker) && [ -n \"$new\" ] && [ \"$new\" != \"$old\" ]; do")
-        .line("  tries=$((tries + 1))")
-        .line("  if [ \"$tries\" -ge 80 ]; then")
-        .line("    echo 'haproxy accepted the configuration and could not start a worker with it; the old worker goes on serving:' >&2")
-        .line(format!(
-            "    journalctl -q -n 60 -o cat --no-pager -u {HAPROXY_UNIT} --since '-20 seconds' | grep -F '[ALERT]' >&2; exit 1"
-        ))
-        .line("  fi")
-        .line("  sleep 0.1")
-        .line("done")
-}
+/// The balancer's master process.
+const MASTER: &str = "/run/haproxy-master.sock";
 
 /// The serial number of the certificate that the worker holds under each path: its runtime socket takes others.
 static SHOWN: Collector = Collector {
@@ -201,10 +180,7 @@ fn proof(site: &Site, haproxy: &spec::Haproxy, host: &HostName, generation: &str
         .line("  tries=$((tries + 1)); [ \"$tries\" -lt 20 ] || { echo 'haproxy does not serve the certificate on disk' >&2; exit 1; }")
         .line("  sleep 0.2")
         .line("done")
-        .line(MASTER)
-        .line("if ! master 'show proc' | grep -q 'failed: 0]'; then")
-        .line("  echo 'haproxy reports a failed reload:' >&2; master 'show proc' >&2; exit 1")
-        .line("fi")
+        .then(&master::none_failed(MASTER))
         .line(STAT)
         .line(format!("await_up {}", rises.min(50)))
         .line(format!("one_answers {}", haproxy.health.interval.duration().as_secs() + 6))
@@ -299,7 +275,7 @@ impl Component for Haproxy {
                 Some(Shown { probe: Probe::new(&SHOWN, [CERTIFICATE]), keys: &[CERTIFICATE], content: pem.clone() });
             service.restart_on = vec![input(DROP_IN, unit, &drop_in)];
             service.reload_on = vec![input(CONFIG, config, &files), input(CERTIFICATE, pem, &files)];
-            service.reload = Some(reload());
+            service.reload = Some(master::reload(HAPROXY_UNIT, MASTER));
             service.proof = Some(proof(site, haproxy, host, &generation));
             service.restart_impact = crate::resource::Impact::ConnectionDrop;
             service.ports = vec![80, 443, HAPROXY_LOCAL];

@@ -3,7 +3,7 @@
 
 use super::super::{
     http::getter,
-    names::{APP_ROOT, APP_UNIT, BACKEND, HAPROXY_UNIT, NGINX_UNIT},
+    names::{APP_ROOT, APP_UNIT, BACKEND, HAPROXY_UNIT, NGINX_UNIT, PATHS_UNIT},
     site::Site,
     spec,
     traffic::{Pool, Standing},
@@ -144,7 +144,8 @@ impl Pool for Web {
 
     fn covers(&self, resource: &ResourceId) -> bool {
         // A release is switched to within: its static files are served from then on.
-        [Service::key(NGINX_UNIT), Service::key(APP_UNIT), Current::key(APP_ROOT)].contains(resource)
+        let services = [NGINX_UNIT, APP_UNIT, PATHS_UNIT].map(Service::key);
+        services.contains(resource) || *resource == Current::key(APP_ROOT)
     }
 
     fn standing(&self, member: &HostName, seen: &BTreeMap<HostName, Observation>) -> Standing {

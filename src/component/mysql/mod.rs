@@ -7,8 +7,8 @@ mod origin;
 use super::{
     Check, Component, Desired, Endpoint, Peers, Source,
     names::{
-        APP_MIGRATE, APP_RO, APP_RW, APP_UNIT, CHECKER, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT, REPLICATION, SEED,
-        STACK_CA, STACK_CA_NAME, database_objects, replication_source,
+        APP_MIGRATE, APP_RO, APP_RW, APP_UNIT, CHECKER, DATABASE_ADDRESS, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT,
+        REPLICATION, SEED, STACK_CA, STACK_CA_NAME, database_objects, replication_source,
     },
     origin::{Origin, Source as From},
     packages,
@@ -64,7 +64,18 @@ struct Context {
     tls: &'static str,
 }
 
-fn dialect(mysql: &spec::Mysql) -> Dialect {
+/// What a server's certificate is good for: itself, and the address under which every application finds the database,
+/// whichever server it is led to. MySQL's TLS begins within its own protocol, so that nothing between the two could end it
+/// and verify for the client: it is the client that does, and what it compares is the address in its URL. The stack's
+/// authority signs for database servers alone: nobody else on that port of loopback could show such a certificate.
+fn certified(host: &HostName, address: IpAddr) -> Vec<String> {
+    let mut names = vec![host.to_string(), address.to_string(), DATABASE_ADDRESS.to_string()];
+    names.dedup();
+    names
+}
+
+/// The engine's dialect.
+pub(super) fn dialect(mysql: &spec::Mysql) -> Dialect {
     match mysql.engine {
         Engine::Mariadb => Dialect::Mariadb,
         Engine::Mysql => Dialect::Mysql,
@@ -72,7 +83,7 @@ fn dialect(mysql: &spec::Mysql) -> Dialect {
 }
 
 /// The unit of the engine.
-fn unit(mysql: &spec::Mysql) -> &'static str {
+pub(super) fn unit(mysql: &spec::Mysql) -> &'static str {
     match mysql.engine {
         Engine::Mariadb => MARIADB_UNIT,
         Engine::Mysql => MYSQL_UNIT,
@@ -281,7 +292,7 @@ impl Mysql {
         let leaf = format!("db-{host}");
         desired.secret(
             &leaf,
-            Source::Leaf { by: STACK_CA.into(), names: vec![host.to_string(), address.to_string()], days: DAYS },
+            Source::Leaf { by: STACK_CA.into(), names: certified(host, address), days: DAYS },
             [host.clone()],
         );
         let (path, text) = (config(mysql), render(site, mysql, host)?);

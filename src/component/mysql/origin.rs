@@ -39,7 +39,10 @@ pub fn secret(site: &Site, name: &str) -> Vec<Source> {
     }
     let server = stem.strip_prefix("db-").and_then(|host| site.hosts().find(|h| h.as_str() == host));
     match server {
-        Some(host) => vec![Source::Own("made by foobar, for this name and address"), address(host)],
+        Some(host) => vec![
+            Source::Own("made by foobar, for this name and address, and for the application's ways to it"),
+            address(host),
+        ],
         None if stem.starts_with("mysql-") => vec![Source::Own("a password that is made once")],
         None => Vec::new(),
     }

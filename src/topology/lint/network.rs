@@ -3,7 +3,10 @@
 use super::Facts;
 use crate::{
     base::name::HostName,
-    component::spec::Protocol,
+    component::{
+        names::{HEALTH_PORT, PATHS_LOCAL, READ_PORT, WRITE_PORT},
+        spec::Protocol,
+    },
     topology::{
         decode::NO_ADDRESS,
         problem::{Place, Problem},
@@ -14,6 +17,9 @@ use std::net::IpAddr;
 
 /// Where the database listens.
 pub const DATABASE_PORT: u16 = 3306;
+
+/// Who tells how the database stands.
+const HEALTH: &str = "the database's health";
 
 /// Somebody who listens on every address of a host.
 struct Listener<'f> {
@@ -48,8 +54,24 @@ fn listeners<'f>(facts: &'f Facts<'f>) -> Vec<Listener<'f>> {
             } else {
                 facts.in_list(&["mysql", "replicas"], host)
             };
+            if t.app.is_some() && !all.iter().any(|l| l.who == HEALTH && l.host == host) {
+                all.push(Listener { who: HEALTH, host, port: HEALTH_PORT, place: place.clone() });
+            }
             if !all.iter().any(|l| l.who == "the database" && l.host == host) {
                 all.push(Listener { who: "the database", host, port: DATABASE_PORT, place });
+            }
+        }
+    }
+    if let (Some(app), Some(_)) = (&t.app, &t.mysql) {
+        // Where they stand is what the app's own port is measured against, so they come before it.
+        for host in &app.on {
+            for port in [WRITE_PORT, READ_PORT, PATHS_LOCAL] {
+                all.push(Listener {
+                    who: "the way to the database",
+                    host,
+                    port,
+                    place: facts.in_list(&["app", "on"], host),
+                });
             }
         }
     }
