@@ -147,7 +147,7 @@ fn proof(generation: &str) -> Script {
             "used() {{ grep -qsaF '@{DATABASE_ADDRESS}:{WRITE_PORT}/' \"/proc/$(systemctl show --value -p MainPID {APP_UNIT})/environ\"; }}"
         ))
         .line(format!(
-            "ready() {{ [ \"$(writers | wc -l)\" = 1 ] && {{ used || met {WRITE_PORT} | grep -q '^verified 0 '; }}; }}"
+            "ready() {{ [ \"$(writers | wc -l)\" = 1 ] && {{ used || [ \"$(met {WRITE_PORT} | sort -u | grep -cE '^(verified 0|name) ')\" = 2 ]; }}; }}"
         ))
         .line("read -r now _ </proc/uptime; end=$((${now%.*} + 15))")
         .line("until ready; do")
