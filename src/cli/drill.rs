@@ -178,7 +178,11 @@ mod tests {
         let site = testing::site(testing::topology());
         let of = |what: &str| target(&site, what).map(|t| format!("{}: {}", t.host, t.units.join(" ")));
         assert_eq!(of("lb-01").unwrap(), "lb-01: haproxy.service");
-        assert_eq!(of("web-02").unwrap(), "web-02: nginx.service foobar-app.service mariadb.service");
+        assert_eq!(
+            of("web-02").unwrap(),
+            "web-02: nginx.service foobar-app.service foobar-db-watch.service foobar-db-health.service \
+             foobar-db-paths.service mariadb.service"
+        );
         assert_eq!(of("nginx").unwrap(), "web-01: nginx.service");
         assert_eq!(of("app@web-02").unwrap(), "web-02: foobar-app.service");
         assert_eq!(of("mysql").unwrap(), "web-02: mariadb.service");

@@ -171,6 +171,6 @@ mod tests {
         let of = |host: &str| services(&site, &host.parse().unwrap()).unwrap();
         assert_eq!(of("lb-01"), [("haproxy", vec!["haproxy.service".to_owned()])]);
         let web: Vec<&str> = of("web-02").iter().map(|(name, _)| *name).collect();
-        assert_eq!(web, ["nginx", "app", "mysql"]);
+        assert_eq!(web, ["nginx", "app", "paths", "mysql"]);
     }
 }
