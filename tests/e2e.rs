@@ -47,6 +47,8 @@ mod kills;
 mod load;
 #[path = "e2e/locks.rs"]
 mod locks;
+#[path = "e2e/pair.rs"]
+mod pair;
 #[path = "e2e/reboot.rs"]
 mod reboot;
 #[path = "e2e/removal.rs"]
@@ -197,6 +199,8 @@ const CASES: &[Case] = &[
     ),
     ("kills::killed_while_the_application_changes", kills::killed_while_the_application_changes),
     ("kills::a_host_loses_its_power_in_the_middle", kills::a_host_loses_its_power_in_the_middle),
+    ("pair::an_address_moves_and_requests_go_on", pair::an_address_moves_and_requests_go_on),
+    ("pair::both_serve_and_stand_in_for_each_other", pair::both_serve_and_stand_in_for_each_other),
     ("secrets::none_was_seen_anywhere", secrets::none_was_seen_anywhere),
     ("words::all_json_is_what_the_schema_says", words::all_json_is_what_the_schema_says),
     ("kills::killed_on_bare_hosts", kills::killed_on_bare_hosts),

@@ -12,9 +12,10 @@ use crate::{
     lab::{self, HostState, Lab, LabError, Progress, Spec},
     report::style::Tone,
 };
+use ipnet::IpNet;
 use std::{
     io::{Write as _, stderr, stdout},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     os::unix::process::CommandExt as _,
 };
 
@@ -26,8 +27,20 @@ pub async fn run(screen: &Screen, args: &LabArgs) -> Result<Exit, Exit> {
         LabCommand::Demo(make) => demo::run(screen, make).await,
         LabCommand::Up(up) => {
             prepare(screen)?;
-            let spec = spec(screen, up)?;
-            let lab = Lab::up(&spec, &mut |p| progress(screen, p)).map_err(|e| failed(screen, &e))?;
+            let (spec, shared) = spec(screen, up)?;
+            let mut lab = Lab::up(&spec, &mut |p| progress(screen, p)).map_err(|e| failed(screen, &e))?;
+            // An address that moves between hosts is the site's, where it is one of the lab's network.
+            let subnet: Option<IpNet> = lab.status().subnet.parse().ok();
+            let inside = shared.iter().find(|a| subnet.is_some_and(|net| net.contains(&IpAddr::V4(**a))));
+            if let Some(shared) = inside {
+                let names: Vec<_> = spec.site_names.iter().map(|name| (name.as_str(), *shared)).collect();
+                lab.client_names(&names).map_err(|e| failed(screen, &e))?;
+            } else if let Some(shared) = shared.first() {
+                screen.say(&format!(
+                    "the virtual address {shared} is none of {}: name a free one of that network to try it here",
+                    lab.status().subnet
+                ));
+            }
             screen.data(&format!(
                 "The lab {} is up. Its inventory: {}\n\n  foobar plan -f {} -i {}\n",
                 spec.name,
@@ -108,8 +121,9 @@ fn failed(screen: &Screen, error: &LabError) -> Exit {
     Exit::Failed
 }
 
-/// A host for each host of the topology, with the last part of its IPv4 address where it has one.
-fn spec(screen: &Screen, up: &LabUp) -> Result<Spec, Exit> {
+/// A host for each host of the topology, with the last part of its IPv4 address where it has one; and the addresses that move
+/// between hosts.
+fn spec(screen: &Screen, up: &LabUp) -> Result<(Spec, Vec<Ipv4Addr>), Exit> {
     let site = gather::names(&up.file).map_err(|failure| screen.failure(&failure))?;
     let mut spec = Spec::new(&up.make.lab.name, up.make.suite);
     let mut taken = Vec::new();
@@ -124,5 +138,7 @@ fn spec(screen: &Screen, up: &LabUp) -> Result<Spec, Exit> {
         spec = spec.host(host.name.as_str(), number);
     }
     spec.site_names = std::iter::once(&site.site).chain(&site.aliases).map(ToString::to_string).collect();
-    Ok(spec)
+    let redundancy = site.haproxy.iter().filter_map(|h| h.redundancy.as_ref());
+    let v4 = |address: &IpAddr| if let IpAddr::V4(v4) = address { Some(*v4) } else { None };
+    Ok((spec, redundancy.flat_map(|r| &r.virtual_addresses).filter_map(v4).collect()))
 }

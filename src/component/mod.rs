@@ -7,6 +7,7 @@ pub mod drill;
 pub mod firewall;
 pub mod haproxy;
 pub mod http;
+pub mod keepalived;
 pub mod mysql;
 pub mod names;
 pub mod nginx;
@@ -59,7 +60,7 @@ pub struct Endpoint {
     pub host: HostName,
     /// What is spoken there.
     pub protocol: spec::Protocol,
-    /// The port.
+    /// The port; 0 where the protocol has none.
     pub port: u16,
     /// Who connects.
     pub from: Peers,
@@ -281,6 +282,9 @@ pub fn all(site: &Site) -> Vec<Box<dyn Component>> {
     if topology.haproxy.is_some() {
         all.push(Box::new(tls::Tls));
         all.push(Box::new(haproxy::Haproxy));
+        if topology.haproxy.as_ref().is_some_and(|h| h.redundancy.is_some()) {
+            all.push(Box::new(keepalived::Keepalived));
+        }
     }
     if topology.dns.is_some() {
         all.push(Box::new(dns::Dns));

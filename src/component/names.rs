@@ -44,6 +44,12 @@ pub const APP_ROOT: &str = "/srv/foobar";
 pub const HAPROXY_UNIT: &str = "haproxy.service";
 /// The name server's unit.
 pub const NSD_UNIT: &str = "nsd.service";
+/// The unit that moves addresses between balancers.
+pub const KEEPALIVED_UNIT: &str = "keepalived.service";
+/// The balancer's frontend for visitors over TLS.
+pub const HAPROXY_FRONTEND: &str = "https";
+/// Where the balancer answers questions of anyone on its host, and takes no orders.
+pub const HAPROXY_QUESTIONS: &str = "/run/haproxy/questions.sock";
 /// The web server's unit.
 pub const NGINX_UNIT: &str = "nginx.service";
 /// The balancer's backend; servers bear their hosts' names: `web/web-01`.

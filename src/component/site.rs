@@ -54,10 +54,13 @@ impl Site {
         self.host(name).map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |h| h.address)
     }
 
-    /// The addresses that visitors reach the site at: what its names lead to. The balancers', or the web servers' where
-    /// there is no balancer.
+    /// The addresses that visitors reach the site at: what its names lead to. Those that move between the balancers, or the
+    /// balancers' own, or the web servers' where there is no balancer.
     pub fn public_addresses(&self) -> Vec<IpAddr> {
         let t = &self.topology;
+        if let Some(redundancy) = t.haproxy.as_ref().and_then(|h| h.redundancy.as_ref()) {
+            return redundancy.virtual_addresses.clone();
+        }
         let on = t.haproxy.as_ref().map(|h| &h.on).or(t.nginx.as_ref().map(|n| &n.on));
         on.into_iter().flatten().map(|host| self.address(host)).collect()
     }

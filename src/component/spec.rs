@@ -128,6 +128,27 @@ pub struct Haproxy {
     pub health: Health,
     /// Connections it takes at a time. Default: 4000.
     pub maxconn: u32,
+    /// How several balancers stand in for each other. Default: they do not.
+    pub redundancy: Option<Redundancy>,
+}
+
+/// `haproxy.redundancy:` addresses of the site that move between the balancers.
+#[derive(Clone, Debug)]
+pub struct Redundancy {
+    /// Who holds which.
+    pub mode: Mode,
+    /// The addresses that visitors connect to.
+    pub virtual_addresses: Vec<IpAddr>,
+}
+
+/// Which balancers serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// One, at one address; the others stand by.
+    ActivePassive,
+    /// All, each at an address of its own, in the list's order; each stands by for the others.
+    ActiveActive,
 }
 
 /// How the balancer spreads requests.
@@ -388,7 +409,7 @@ pub struct Allow {
     pub from: Vec<IpNet>,
 }
 
-/// A transport protocol with ports.
+/// What the packet filter tells apart: a transport protocol with ports, or the one that balancers speak among themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
@@ -397,4 +418,6 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// VRRP, IP protocol 112, which has no ports.
+    Vrrp,
 }

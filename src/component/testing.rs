@@ -25,6 +25,7 @@ pub fn topology() -> Topology {
             backends: Backends::ActiveActive,
             health: Health::default(),
             maxconn: 4000,
+            redundancy: None,
         }),
         dns: None,
         tls: Tls::default(),
@@ -62,6 +63,18 @@ pub fn topology() -> Topology {
         keep: Keep::default(),
         rollout: Rollout::default(),
     }
+}
+
+/// A second balancer beside the first, and addresses that move between them: one, or one each.
+pub fn pair(mode: Mode) -> Topology {
+    let mut t = topology();
+    t.hosts.insert(1, host("lb-02", 12));
+    let addresses = ["10.77.0.100", "10.77.0.101"].map(|a| a.parse().unwrap());
+    let virtual_addresses = if mode == Mode::ActivePassive { addresses[..1].to_vec() } else { addresses.to_vec() };
+    let haproxy = t.haproxy.as_mut().unwrap();
+    haproxy.on.push("lb-02".parse().unwrap());
+    haproxy.redundancy = Some(Redundancy { mode, virtual_addresses });
+    t
 }
 
 /// The site of a topology.

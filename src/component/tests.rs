@@ -137,6 +137,42 @@ fn the_other_end_of_every_choice() {
 }
 
 #[test]
+fn balancers_that_stand_in_for_each_other() {
+    let site = testing::site(testing::pair(Mode::ActivePassive));
+    for (path, text) in files(&site, "lb-01") {
+        if path.contains("keepalived") || path.ends_with(".nft") {
+            insta::assert_snapshot!(format!("pair{}", path.replace('/', "-")), text);
+        }
+    }
+    let both = testing::site(testing::pair(Mode::ActiveActive));
+    insta::assert_snapshot!("pair-active-active", file(&both, "lb-02", "/etc/keepalived/keepalived.conf"));
+    // A client's address leads both to the same backend, and neither knows which of them it is.
+    let balancer = |host| file(&both, host, "/etc/haproxy/haproxy.cfg");
+    assert_eq!(balancer("lb-01"), balancer("lb-02"));
+    assert!(balancer("lb-01").contains("stats socket /run/haproxy/questions.sock mode 666 level user\n"));
+    // Web servers hear of the balancers' own addresses alone: requests come from there, whatever address they came to.
+    let web = file(&both, "web-01", "/etc/nginx/conf.d/foobar.conf");
+    assert!(web.contains("10.77.0.12") && !web.contains("10.77.0.10"), "{web}");
+}
+
+#[test]
+fn balancers_are_changed_one_after_the_other() {
+    let site = testing::site(testing::pair(Mode::ActivePassive));
+    let mut desired = Desired::default();
+    for component in all(&site) {
+        component.resources(&site, &mut desired).unwrap();
+    }
+    for unit in [names::HAPROXY_UNIT, names::KEEPALIVED_UNIT] {
+        let id = crate::resource::service::Service::key(unit);
+        let after = |host: &str| {
+            desired.wanted.iter().find(|w| w.host.as_str() == host && w.resource.id() == id).unwrap().after.clone()
+        };
+        assert!(after("lb-02").contains(&Key::new(&"lb-01".parse().unwrap(), id.clone())), "{unit}");
+        assert!(!after("lb-01").contains(&Key::new(&"lb-02".parse().unwrap(), id.clone())), "{unit}");
+    }
+}
+
+#[test]
 fn balancers_make_the_same_of_one_site_and_a_change_of_it_changes_the_generation() {
     let generation = |t: Topology| {
         let text = file(&testing::site(t), "lb-01", "/etc/haproxy/haproxy.cfg");
@@ -270,8 +306,9 @@ fn run(program: &Path, args: &[&str]) -> String {
     said
 }
 
-fn every_topology() -> [Topology; 3] {
-    [testing::topology(), other(), statics()]
+fn every_topology() -> [Topology; 5] {
+    let [passive, active] = [Mode::ActivePassive, Mode::ActiveActive].map(testing::pair);
+    [testing::topology(), other(), statics(), passive, active]
 }
 
 #[test]

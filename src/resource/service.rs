@@ -94,6 +94,8 @@ pub struct Service {
     pub proof: Option<Script>,
     /// What a restart means for users.
     pub restart_impact: Impact,
+    /// What proves that it is back after its host was rebooted. `None`: it is active.
+    pub back: Option<Proof>,
     /// Run right before a restart or stop; its failure stops the change.
     pub before_restart: Option<Script>,
     /// How many layers of the stack lie between it and the visitor: what is nearer is taken away first.
@@ -118,6 +120,7 @@ impl Service {
             reload: None,
             proof: None,
             restart_impact: Impact::Restart,
+            back: None,
             before_restart: None,
             layer: 0,
             leaves: Vec::new(),
@@ -321,7 +324,7 @@ impl Resource for Service {
         // One that does not run is not missed, and one that is not enabled does not come back: another plan's business.
         (field(1) == "active").then(|| AtBoot {
             impact: self.restart_impact,
-            proof: (field(2) == "enabled").then(|| Proof::Unit(self.unit.clone())),
+            proof: (field(2) == "enabled").then(|| self.back.clone().unwrap_or_else(|| Proof::Unit(self.unit.clone()))),
         })
     }
 

@@ -78,7 +78,8 @@ pub fn name(way: &[String]) -> String {
     let mut name = String::new();
     for (at, part) in way.iter().enumerate() {
         let is_list = at > 0
-            && ["on", "replicas", "allow", "aliases", "admin_from", "elsewhere", "caa"].contains(&way[at - 1].as_str());
+            && ["on", "replicas", "allow", "aliases", "admin_from", "elsewhere", "caa", "virtual_addresses"]
+                .contains(&way[at - 1].as_str());
         if is_list && part.bytes().all(|b| b.is_ascii_digit()) {
             name.push_str(&format!("[{part}]"));
         } else {
@@ -100,6 +101,7 @@ fn default(t: &Topology, keys: &[&str]) -> Option<String> {
         ["haproxy", "algorithm"] => word(haproxy?.algorithm),
         ["haproxy", "backends"] => word(haproxy?.backends),
         ["haproxy", "maxconn"] => word(haproxy?.maxconn),
+        ["haproxy", "redundancy"] => empty(haproxy?.redundancy.is_none(), "none"),
         ["haproxy", "health", "path"] => Some("/healthz".to_owned()),
         ["haproxy", "health", "interval"] => word(haproxy?.health.interval),
         ["haproxy", "health", "rise"] => word(haproxy?.health.rise),

@@ -3,7 +3,7 @@
 
 use crate::{
     base::name::HostName,
-    component::spec::{Mysql, Topology},
+    component::spec::{Host, Mysql, Topology},
 };
 use serde::Serialize;
 use std::net::IpAddr;
@@ -73,11 +73,22 @@ fn balancer(t: &Topology) -> Option<Single> {
     let haproxy = t.haproxy.as_ref()?;
     let [host] = &haproxy.on[..] else { return None };
     let (name, lines) = another(t, host);
+    // Neither the hosts' nor the new one's: it moves between the two.
+    let near = t.hosts.iter().find(|h| h.name == *host).map(|h| h.address);
+    let moves = near.and_then(|near| free(t, near)).and_then(|new| {
+        let mut with = t.clone();
+        with.hosts.push(Host { name: host.clone(), address: new, ssh: Default::default() });
+        free(&with, new)
+    });
+    let moves = moves.map_or("192.0.2.2".to_owned(), |a| a.to_string());
     Some(Single {
         part: "the balancer",
         host: host.clone(),
         breaks: "nobody reaches the site".into(),
-        add: format!("{lines}haproxy:\n  on: {}\n", list(&haproxy.on, &name)),
+        add: format!(
+            "{lines}haproxy:\n  on: {}\n  redundancy: {{ mode: active-passive, virtual_addresses: [{moves}] }}   # what the site's names lead to\n",
+            list(&haproxy.on, &name)
+        ),
     })
 }
 

@@ -5,6 +5,7 @@ use super::world::{World, until};
 use foobar::lab::{self, Lab};
 use std::{
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     thread::JoinHandle,
     time::Duration,
@@ -32,6 +33,8 @@ pub struct Load {
     /// When they started, by the balancer's clock, and where they come from.
     since: String,
     visitor: String,
+    /// Whose logs tell of them.
+    balancers: Vec<&'static str>,
 }
 
 /// What became of one stream's requests.
@@ -72,6 +75,12 @@ impl Load {
     /// Starts them, and waits until each has been answered.
     pub fn start(w: &mut World) -> Self {
         let balancer = w.lab.address("lb-01").unwrap();
+        Self::through(w, &[balancer], &["lb-01"])
+    }
+
+    /// Starts them, by turns at these addresses of these balancers.
+    pub fn through(w: &mut World, addresses: &[Ipv4Addr], balancers: &[&'static str]) -> Self {
+        let balancer = addresses[0];
         w.lab.client_names(&[("www.foobar.com", balancer), ("foobar.com", balancer)]).unwrap();
         if !Path::new("/usr/bin/h2load").exists() {
             let made = std::process::Command::new("apt-get").args(["install", "-qq", "-y", "nghttp2-client"]).output();
@@ -88,8 +97,9 @@ impl Load {
             let words = words.replace("FORM", dir.join("form").to_str().unwrap());
             for visitor in 0..VISITORS {
                 let (at, requests, name) = (dir.display(), RATE * 2, name.clone());
+                let way = addresses[visitor % addresses.len()];
                 let script = format!(
-                    "while [ ! -e {at}/stop ]; do h2load -c 1 -n {requests} --rps {RATE} -T 60 -N 20 {words}; done >{at}/{n}.{visitor} 2>&1"
+                    "while [ ! -e {at}/stop ]; do h2load -c 1 -n {requests} --rps {RATE} -T 60 -N 20 --connect-to={way}:443 {words}; done >{at}/{n}.{visitor} 2>&1"
                 );
                 streams.push(std::thread::spawn(move || {
                     let lab = Lab::open(&lab::state_dir(), &name).unwrap();
@@ -98,7 +108,8 @@ impl Load {
             }
         }
         let [a, b, c, _] = balancer.octets();
-        let load = Self { dir, streams, since, visitor: format!("{a}.{b}.{c}.200") };
+        let (visitor, balancers) = (format!("{a}.{b}.{c}.200"), balancers.to_vec());
+        let load = Self { dir, streams, since, visitor, balancers };
         let ready = until(Duration::from_secs(30), || load.tally().iter().all(|t| t.made > 0));
         assert!(ready, "no requests are made: {}", read(&load.dir.join("0.0")));
         load
@@ -123,7 +134,7 @@ impl Load {
     pub fn tell(self, w: &World, what: &str) -> Told {
         let before = self.tally();
         until(Duration::from_secs(20), || self.tally().iter().zip(&before).all(|(now, then)| now.made > then.made));
-        let (since, visitor) = (self.since.clone(), self.visitor.clone());
+        let (since, visitor, balancers) = (self.since.clone(), self.visitor.clone(), self.balancers.clone());
         let all = self.end();
         let mut told = Told::default();
         for ((name, _), one) in STREAMS.iter().zip(&all) {
@@ -135,11 +146,10 @@ impl Load {
             *sum = sum.and(one);
         }
         // What the balancer calls anything but ended well on both sides (`----`) was cut off, whatever the client made of it.
-        let cut = w.on(
-            "lb-01",
-            &format!("journalctl -q -o cat --since @{since} | grep -F '{visitor}:' | grep -vF ' ---- ' || :"),
-        );
-        told.cut = cut.lines().map(str::to_owned).collect();
+        let ask = format!("journalctl -q -o cat --since @{since} | grep -F '{visitor}:' | grep -vF ' ---- ' || :");
+        let cut =
+            balancers.iter().flat_map(|balancer| w.on(balancer, &ask).lines().map(str::to_owned).collect::<Vec<_>>());
+        told.cut = cut.collect();
         told
     }
 

@@ -59,6 +59,10 @@ pub struct World {
     pub dir: PathBuf,
     /// The topology's text; each run of the program reads it anew.
     pub topology: String,
+    /// The text that it is at the start of a case.
+    base: String,
+    /// Hosts beside these with two balancers, once a case has asked for them (`pair.rs`).
+    pub pair: Option<Box<World>>,
     /// All that the program said, each with the words it was called with.
     pub said: Vec<Run>,
     sockets: usize,
@@ -92,19 +96,26 @@ impl std::fmt::Debug for Step {
 impl World {
     /// Boots fresh hosts.
     pub fn new(suite: Suite) -> Self {
+        Self::of(suite, "", &[("lb-01", 11), ("web-01", 21), ("web-02", 22)], TOPOLOGY)
+    }
+
+    /// Boots these hosts, fresh, as a lab of their own of that name behind the suite's.
+    pub fn of(suite: Suite, part: &str, hosts: &[(&str, u8)], topology: &str) -> Self {
         let prefix = std::env::var("FOOBAR_E2E_LAB").unwrap_or("e2e".into());
-        let name = format!("{prefix}-{suite}");
+        let name = format!("{prefix}-{suite}{part}");
         let state = lab::state_dir();
         let mut quiet = |_| {};
         Lab::down(&state, &name, &mut quiet).unwrap_or_else(|e| panic!("{e}"));
-        let mut spec = Spec::new(&name, suite).host("lb-01", 11).host("web-01", 21).host("web-02", 22);
+        let mut spec = hosts.iter().fold(Spec::new(&name, suite), |spec, (host, n)| spec.host(host, *n));
         spec.site_names = vec!["www.foobar.com".into(), "foobar.com".into()];
         let lab = Lab::up(&spec, &mut quiet).unwrap_or_else(|e| panic!("{:?}", miette::Report::new(e)));
         let dir = std::env::temp_dir().join(format!("foobar-{name}"));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/guestbook"), &dir.join("guestbook"));
-        let mut world = Self { suite, lab, dir, topology: String::new(), said: Vec::new(), sockets: 0 };
+        let base = topology.to_owned();
+        let topology = String::new();
+        let mut world = Self { suite, lab, dir, topology, base, pair: None, said: Vec::new(), sockets: 0 };
         world.topology = world.original();
         world.cold();
         world
@@ -112,7 +123,8 @@ impl World {
 
     /// The topology that every case begins with.
     pub fn original(&self) -> String {
-        TOPOLOGY.replace("ENGINE", self.engine())
+        let [a, b, c, _] = self.lab.address("lb-01").unwrap().octets();
+        self.base.replace("ENGINE", self.engine()).replace("SUBNET", &format!("{a}.{b}.{c}"))
     }
 
     /// The database that the suite has a package of.
@@ -237,6 +249,9 @@ impl World {
     pub fn mend(&mut self) {
         self.topology = self.original();
         self.cold();
+        if let Some(pair) = self.pair.take() {
+            pair.end();
+        }
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/guestbook"), &self.dir.join("guestbook"));
         for host in HOSTS {
             let _ = self.lab.start_host(host);
@@ -245,7 +260,10 @@ impl World {
     }
 
     /// Takes the hosts away, unless they shall be looked at.
-    pub fn end(self) {
+    pub fn end(mut self) {
+        if let Some(pair) = self.pair.take() {
+            pair.end();
+        }
         if std::env::var("FOOBAR_E2E_KEEP").is_ok() {
             println!("left up: {} (topology in {})", self.lab.dir().display(), self.dir.display());
             return;

@@ -181,6 +181,15 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_ports_is_none_of_the_connections() {
+        let site = testing::site(testing::pair(crate::component::spec::Mode::ActivePassive));
+        let endpoints = all(&site).iter().flat_map(|c| c.endpoints(&site)).collect();
+        let firewall = Firewall::new(endpoints);
+        let edges = edges(&firewall, &site, &"lb-01".parse().unwrap());
+        assert!(edges.iter().all(|e| e.port != 0) && edges.iter().any(|e| e.to.as_str() == "lb-02" && e.port == 443));
+    }
+
+    #[test]
     fn what_is_armed_and_whose_timer_is_left_is_told() {
         let check = confirmed(&"web-01".parse().unwrap());
         let judged = |stdout: &str| (check.judge)(&Answer { status: 0, stdout: stdout.into() });

@@ -137,6 +137,7 @@ fn set_name(endpoint: &Endpoint) -> String {
     match endpoint.protocol {
         Protocol::Tcp => format!("{component}_{port}"),
         Protocol::Udp => format!("{component}_udp_{port}"),
+        Protocol::Vrrp => component.to_string(),
     }
 }
 

@@ -43,13 +43,16 @@ pub fn admins(site: &Site) -> Vec<Source> {
 pub fn endpoint(site: &Site, endpoint: &Endpoint) -> Vec<Source> {
     let t = &site.topology;
     let on = match endpoint.component {
-        "haproxy" => t.haproxy.as_ref().map(|h| &h.on[..]),
+        "haproxy" | "keepalived" => t.haproxy.as_ref().map(|h| &h.on[..]),
         "nginx" => t.nginx.as_ref().map(|n| &n.on[..]),
         "app" => t.app.as_ref().map(|a| &a.on[..]),
         "dns" => t.dns.as_ref().map(|d| d.on()),
         _ => None,
     };
     match (on, &t.mysql) {
+        (Some(on), _) if endpoint.component == "keepalived" => {
+            vec![key(["haproxy", "redundancy"]), in_list(["haproxy", "on"], on, &endpoint.host)]
+        }
         (Some(on), _) => vec![in_list([endpoint.component, "on"], on, &endpoint.host)],
         (None, Some(mysql)) if endpoint.component == "mysql" && mysql.primary == endpoint.host => {
             vec![key(["mysql", "primary"])]

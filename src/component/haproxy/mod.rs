@@ -6,8 +6,8 @@ mod origin;
 pub mod traffic;
 
 use super::{
-    Check, Component, Desired, Endpoint, Peers, bracketed, http,
-    names::{APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_UNIT, NGINX_UNIT, SITE},
+    Check, Component, Desired, Endpoint, Peers, bracketed, http, keepalived,
+    names::{APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_QUESTIONS, HAPROXY_UNIT, NGINX_UNIT, SITE},
     origin::{Origin, Source, key},
     packages,
     site::Site,
@@ -58,6 +58,7 @@ struct Server {
 #[derive(Serialize)]
 struct Context {
     maxconn: u32,
+    questions: Option<&'static str>,
     profile: Profile,
     names: Vec<String>,
     binds: Vec<Bind>,
@@ -103,6 +104,7 @@ fn context(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Context {
     let inter_ms = haproxy.health.interval.duration().as_millis().max(1);
     Context {
         maxconn: haproxy.maxconn,
+        questions: haproxy.redundancy.as_ref().map(|_| HAPROXY_QUESTIONS),
         profile: topology.tls.profile,
         names: site.names().iter().map(|n| n.as_str().to_owned()).collect(),
         // A host without IPv6 cannot bind it at all.
@@ -206,6 +208,7 @@ fn proof(site: &Site, haproxy: &spec::Haproxy, host: &HostName, generation: &str
         .line(STAT)
         .line(format!("await_up {}", rises.min(50)))
         .line(format!("one_answers {}", haproxy.health.interval.duration().as_secs() + 6))
+        .then(&keepalived::stands_by(site))
 }
 
 /// Where the drop-in has each worker leave its servers' states for the next one.
@@ -268,6 +271,7 @@ impl Component for Haproxy {
 
     fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError> {
         let Some(haproxy) = &site.topology.haproxy else { return Ok(()) };
+        let mut before: Option<Key> = None;
         for host in &haproxy.on {
             let (config, generation) = rendered(site, haproxy, host)?;
             let unit = site.templates.render("haproxy/unit.conf.tera", &unit_context(haproxy))?;
@@ -313,7 +317,9 @@ impl Component for Haproxy {
                 after.push(desired.want(host, traffic::Traffic::new(&web, member), web.ground(member)));
             }
             desired.pools.push(Box::new(web));
-            desired.want(host, service, after);
+            // One after the other: what one cannot take in, or is away for, the others go on without.
+            after.extend(before.take());
+            before = Some(desired.want(host, service, after));
         }
         Ok(())
     }

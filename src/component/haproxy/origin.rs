@@ -11,6 +11,7 @@ use crate::base::{name::HostName, template::TemplateError};
 
 const VARIABLES: Variables = &[
     ("maxconn", |_| vec![key(["haproxy", "maxconn"])]),
+    ("questions", |_| vec![key(["haproxy", "redundancy"])]),
     ("profile", |_| vec![key(["tls", "profile"])]),
     ("names", |_| names()),
     ("binds", |at| vec![address(at.host)]),

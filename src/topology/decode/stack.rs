@@ -8,8 +8,8 @@ use super::{
 use crate::{
     base::name::{DatabaseName, Span},
     component::spec::{
-        Algorithm, Allow, Backends, Certificate, Engine, Firewall, Haproxy, Health, Keep, Mysql, Nginx, Profile,
-        Protocol, Tls,
+        Algorithm, Allow, Backends, Certificate, Engine, Firewall, Haproxy, Health, Keep, Mode, Mysql, Nginx, Profile,
+        Protocol, Redundancy, Tls,
     },
     topology::{
         problem::Problem,
@@ -44,7 +44,32 @@ pub fn haproxy(read: &mut Reader<'_>, node: &Node) -> Haproxy {
         health: fields.get("health").map(|n| health(read, n)).unwrap_or_default(),
         // 1,000,000 is already twice as many descriptors as most kernels give one process.
         maxconn: fields.get("maxconn").and_then(|n| read.number(n, 1, 1_000_000)).unwrap_or(4000),
+        redundancy: fields.get("redundancy").and_then(|n| redundancy(read, n)),
     }
+}
+
+/// Reads `haproxy.redundancy:`; none where it does not say who holds which address.
+fn redundancy(read: &mut Reader<'_>, node: &Node) -> Option<Redundancy> {
+    let fields = read.fields(node, "haproxy.redundancy");
+    let modes = [("active-passive", Mode::ActivePassive), ("active-active", Mode::ActiveActive)];
+    let mode = match fields.get("mode") {
+        Some(node) => read.choice(node, &modes),
+        None => {
+            let help = "write `mode: active-passive` (one address, one balancer serves) or `mode: active-active` (an address each)";
+            read.missing(node, "mode", help);
+            None
+        }
+    };
+    let virtual_addresses = match fields.get("virtual_addresses") {
+        Some(node) => read.addresses(node),
+        None => {
+            let help =
+                "write the addresses that visitors connect to, which no host has: `virtual_addresses: [10.0.0.100]`";
+            read.missing(node, "virtual_addresses", help);
+            return None;
+        }
+    };
+    Some(Redundancy { mode: mode?, virtual_addresses })
 }
 
 fn health(read: &mut Reader<'_>, node: &Node) -> Health {

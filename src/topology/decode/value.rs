@@ -229,6 +229,24 @@ impl Reader<'_> {
         }
     }
 
+    /// A list of IP addresses, refused where one stands twice.
+    pub fn addresses(&mut self, node: &Node) -> Vec<IpAddr> {
+        let mut addresses: Vec<(IpAddr, &Node)> = Vec::new();
+        for item in self.list(node) {
+            let Some(address) = self.address(item) else { continue };
+            match addresses.iter().find(|(a, _)| *a == address) {
+                Some((_, first)) => {
+                    let problem = Problem::error(format!("`{}` names {address} twice", self.name(node)))
+                        .at(self.value(item), "again here")
+                        .at(self.value(first), "first here");
+                    self.refuse(problem.help("keep one of them"));
+                }
+                None => addresses.push((address, item)),
+            }
+        }
+        addresses.into_iter().map(|(address, _)| address).collect()
+    }
+
     /// Networks; a bare address stands for itself alone.
     pub fn networks(&mut self, node: &Node) -> Vec<IpNet> {
         let mut networks = Vec::new();

@@ -6,6 +6,7 @@ mod dns;
 mod hosts;
 mod network;
 mod parts;
+mod redundancy;
 
 use super::{
     certificate::CertificateText,
@@ -46,6 +47,11 @@ pub const LINTS: &[(&str, Lint)] = &[
     ("web-and-app-apart", parts::web_and_app_apart),
     ("no-balancer", parts::no_balancer),
     ("standby-alone", parts::standby_alone),
+    ("redundancy-alone", redundancy::alone),
+    ("redundancy-addresses", redundancy::addresses),
+    ("redundancy-address", redundancy::address),
+    ("redundancy-family", redundancy::family),
+    ("no-redundancy", redundancy::missing),
     ("primary-also-replica", parts::primary_also_replica),
     ("semi-sync-alone", parts::semi_sync_alone),
     ("names-and-zone", dns::names_and_zone),

@@ -18,11 +18,12 @@ use crate::{
 use serde_yaml::Value;
 use std::collections::BTreeMap;
 
-const TEXTS: [&str; 4] = [
+const TEXTS: [&str; 5] = [
     FULL,
     include_str!("../../../examples/01-three-servers.yaml"),
     include_str!("../../../examples/02-locked-down.yaml"),
     include_str!("../../../examples/03-tiers-apart.yaml"),
+    include_str!("../../../examples/04-balancer-pair.yaml"),
 ];
 
 /// What a scalar is replaced by, as it stands in the file: YAML's own ways to surprise.

@@ -4,6 +4,7 @@
 mod certificates;
 mod dns;
 mod hostile;
+mod redundancy;
 mod spof;
 
 use super::{Draft, Report, Source, Sources, Valid, load};
