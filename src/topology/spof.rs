@@ -3,7 +3,7 @@
 
 use crate::{
     base::name::HostName,
-    component::spec::{Host, Mysql, Topology},
+    component::spec::{Mysql, Topology},
 };
 use serde::Serialize;
 use std::net::IpAddr;
@@ -40,6 +40,11 @@ fn another(t: &Topology, like: &HostName) -> (String, String) {
 
 /// The next address that no host has.
 fn free(t: &Topology, near: IpAddr) -> Option<IpAddr> {
+    free_from(t, near, 1)
+}
+
+/// The same, so many further on at least where there are so many.
+fn free_from(t: &Topology, near: IpAddr, least: u8) -> Option<IpAddr> {
     let is_taken = |a: &IpAddr| t.hosts.iter().any(|h| h.address == *a);
     let next = |n: u8| match near {
         IpAddr::V4(a) => {
@@ -48,7 +53,7 @@ fn free(t: &Topology, near: IpAddr) -> Option<IpAddr> {
         }
         IpAddr::V6(a) => Some(IpAddr::from((u128::from(a).checked_add(u128::from(n))?).to_be_bytes())),
     };
-    (1..=100).filter_map(next).find(|a| !is_taken(a))
+    (least..=least.saturating_add(100)).chain(1..least).filter_map(next).find(|a| !is_taken(a))
 }
 
 fn list(hosts: &[HostName], more: &str) -> String {
@@ -71,24 +76,30 @@ fn name_server(t: &Topology) -> Option<Single> {
 
 fn balancer(t: &Topology) -> Option<Single> {
     let haproxy = t.haproxy.as_ref()?;
-    let [host] = &haproxy.on[..] else { return None };
-    let (name, lines) = another(t, host);
-    // Neither the hosts' nor the new one's: it moves between the two.
-    let near = t.hosts.iter().find(|h| h.name == *host).map(|h| h.address);
-    let moves = near.and_then(|near| free(t, near)).and_then(|new| {
-        let mut with = t.clone();
-        with.hosts.push(Host { name: host.clone(), address: new, ssh: Default::default() });
-        free(&with, new)
+    let first = haproxy.on.first()?;
+    if haproxy.redundancy.is_some() && haproxy.on.len() > 1 {
+        return None;
+    }
+    let (name, lines) = another(t, first);
+    let (part, breaks, lines, on) = match haproxy.on.len() {
+        1 => ("the balancer", "nobody reaches the site", lines, format!("  on: {}\n", list(&haproxy.on, &name))),
+        _ => {
+            let breaks = "visitors whose name leads there reach nothing: its address does not move to another one";
+            ("the address of each balancer", breaks, String::new(), String::new())
+        }
+    };
+    // What moves over IPv4 alone is not offered where there is IPv6.
+    let near = t.hosts.iter().find(|h| h.name == *first).map(|h| h.address).filter(IpAddr::is_ipv4);
+    let moving = near.and_then(|near| free_from(t, near, 89)).map(|address| {
+        format!(
+            "  redundancy:   # a free address of their network, to be told to DNS\n    mode: active-passive\n    virtual_addresses: [{address}]\n"
+        )
     });
-    let moves = moves.map_or("192.0.2.2".to_owned(), |a| a.to_string());
     Some(Single {
-        part: "the balancer",
-        host: host.clone(),
-        breaks: "nobody reaches the site".into(),
-        add: format!(
-            "{lines}haproxy:\n  on: {}\n  redundancy: {{ mode: active-passive, virtual_addresses: [{moves}] }}   # what the site's names lead to\n",
-            list(&haproxy.on, &name)
-        ),
+        part,
+        host: first.clone(),
+        breaks: breaks.into(),
+        add: format!("{lines}haproxy:\n{on}{}", moving.unwrap_or_default()),
     })
 }
 

@@ -51,7 +51,6 @@ pub const LINTS: &[(&str, Lint)] = &[
     ("redundancy-addresses", redundancy::addresses),
     ("redundancy-address", redundancy::address),
     ("redundancy-family", redundancy::family),
-    ("no-redundancy", redundancy::missing),
     ("primary-also-replica", parts::primary_also_replica),
     ("semi-sync-alone", parts::semi_sync_alone),
     ("names-and-zone", dns::names_and_zone),

@@ -103,20 +103,3 @@ pub fn family(facts: &Facts<'_>) -> Vec<Problem> {
     }
     problem.into_iter().collect()
 }
-
-/// Several balancers, and nothing that moves.
-pub fn missing(facts: &Facts<'_>) -> Vec<Problem> {
-    let Some(haproxy) = facts.topology.haproxy.as_ref().filter(|h| h.on.len() > 1) else { return Vec::new() };
-    if facts.documents.find(&["haproxy", "redundancy"]).is_some() {
-        return Vec::new();
-    }
-    let [first, .., last] = &haproxy.on[..] else { return Vec::new() };
-    let problem = Problem::warning(format!(
-        "{} balancers without `redundancy`: the address of one that is lost is lost with it",
-        haproxy.on.len()
-    ));
-    vec![problem.at(facts.documents.key(&["haproxy", "on"]), format!("nothing moves between {first} and {last}")).help(
-        "add `redundancy: { mode: active-passive, virtual_addresses: [10.0.0.100] }` with a free address of their \
-             network; without it, whatever sends visitors to them has to leave the lost one out",
-    )]
-}

@@ -1,7 +1,7 @@
 //! Balancers that stand in for each other: what is read, and what is said of numbers and addresses that do not fit.
 
 use super::{read, refused, shown};
-use crate::component::spec::Mode;
+use crate::{component::spec::Mode, topology::spof};
 
 const PAIR: &str = "\
 site: www.foobar.com
@@ -52,6 +52,15 @@ fn what_does_not_fit_is_said_at_its_line() {
 #[test]
 fn two_balancers_without_it_are_told_what_is_missing() {
     let without = PAIR.split("  redundancy:").next().unwrap().to_owned() + PAIR.split_once("100]\n").unwrap().1;
-    let valid = read(&without).unwrap();
-    insta::assert_snapshot!("no-redundancy", shown(&valid.warnings));
+    let single = |text: &str| {
+        let valid = read(text).unwrap_or_else(|report| panic!("{}", shown(&report)));
+        spof::all(&valid.topology).into_iter().next()
+    };
+    assert_eq!(single(PAIR), None);
+    let said = single(&without).unwrap();
+    assert_eq!((said.part, said.host.as_str()), ("the address of each balancer", "lb-01"));
+    // The lines are those of the pair.
+    let lines = "haproxy:\n  redundancy:   # a free address of their network, to be told to DNS\n    mode: active-passive\n    \
+                 virtual_addresses: [10.77.0.100]\n";
+    assert_eq!(said.add, lines);
 }
