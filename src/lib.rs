@@ -53,6 +53,13 @@
 //! Data is not removed by inference, and a replica that leaves is stopped but not told to forget its source: its place in
 //! the primary's log is part of its data, and lets it come back without a copy. A database's accounts are dropped where it
 //! runs as a primary; in a server that is stopped they stay, as a part of its data.
+//!
+//! # Who takes the writes
+//!
+//! No file on a host says which server of the database is the primary: all of them boot closed, and the one that the topology
+//! names is opened at run time. A plan of changes never moves that; `plan/switchover.rs` does, by the roles that the servers
+//! have (`resource/db_switch.rs`: how each changes its own), and `topology/edit.rs` has the user's file follow. Applications go
+//! by what the servers say of themselves (`component/paths`), so that nothing of theirs changes with a role.
 
 pub mod base;
 pub mod cli;

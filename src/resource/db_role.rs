@@ -114,7 +114,10 @@ impl Resource for Writable {
         if let Some(source) = server.replica("Source_Host") {
             return refuse(
                 format!("it is declared the primary, and replicates from {source}"),
-                "a change of the file moves no primary: name the server that takes the writes; where that one is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here first",
+                &format!(
+                    "a change of the file moves no primary: name the server that takes the writes, and `foobar switchover --to {}` if it shall move; where that one is lost for good, say `STOP REPLICA; RESET REPLICA ALL` here first",
+                    seen.host
+                ),
             );
         }
         if server.is_resting_replica() {

@@ -236,7 +236,7 @@ impl Resource for Replication {
         if let Some(source) = primary.replica("Source_Host") {
             return refuse(
                 format!("it is declared a replica of {}, which itself replicates from {source}", self.primary),
-                "a change of the file moves no primary: name the server that takes the writes as `mysql.primary`",
+                "a change of the file moves no primary: name the server that takes the writes as `mysql.primary`; `foobar switchover` moves it, and edits the file",
             );
         }
         if let Some(twin) = self.twin(&server, seen) {
