@@ -3,7 +3,10 @@
 
 use super::{both, meeting, rendered};
 use crate::{
-    base::name::HostName,
+    base::{
+        name::HostName,
+        script::{CLOCK, Script, quote},
+    },
     component::{
         Answer, Check, Verdict, http,
         names::{HEALTH_PORT, HEALTH_UNIT, PATHS_LOCAL, PATHS_UNIT, READ_PORT, WATCH_UNIT, WRITE_PORT},
@@ -42,8 +45,24 @@ fn met(answer: &Answer) -> Result<&str, String> {
     }
 }
 
+/// Asks who is behind a port until it is one of these, and a little longer than the ways take to notice a server that has
+/// come back (three questions in two seconds): what is said then is what counts.
+fn until(port: u16, wanted: &[&HostName]) -> Script {
+    let names: Vec<String> = wanted.iter().map(|host| format!("-e {}", quote(&format!("name {host}")))).collect();
+    meeting()
+        .line(CLOCK)
+        .line("begun=$(clock)")
+        .line(format!(
+            "until said=$(met {port}); printf '%s\\n' \"$said\" | grep -qxF {} || [ $(($(clock) - begun)) -ge 4000 ]; do",
+            names.join(" ")
+        ))
+        .line("  sleep 0.4")
+        .line("done")
+        .line("printf '%s\\n' \"$said\"")
+}
+
 fn writes(mysql: &Mysql, host: &HostName) -> Check {
-    let script = meeting().line(format!("met {WRITE_PORT}"));
+    let script = until(WRITE_PORT, &[&mysql.primary]);
     let primary = mysql.primary.clone();
     let title = format!("port {WRITE_PORT} leads to the primary, over verified TLS");
     Check::new(NAME, host, title, script, move |answer| match met(answer) {
@@ -54,8 +73,9 @@ fn writes(mysql: &Mysql, host: &HostName) -> Check {
 }
 
 fn reads(mysql: &Mysql, host: &HostName) -> Check {
-    let script = meeting().line(format!("met {READ_PORT}"));
     let (primary, replicas) = (mysql.primary.clone(), mysql.replicas.clone());
+    let wanted: Vec<&HostName> = if replicas.is_empty() { vec![&primary] } else { replicas.iter().collect() };
+    let script = until(READ_PORT, &wanted);
     let whom = if replicas.is_empty() { "the primary" } else { "a replica" };
     let title = format!("port {READ_PORT} leads to {whom}, over verified TLS");
     Check::new(NAME, host, title, script, move |answer| {
