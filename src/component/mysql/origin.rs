@@ -6,7 +6,7 @@ use super::{
         origin::{Origin, Source, Variables, address, key},
         site::Site,
     },
-    Unit, config, context, drop_in, nofile, template,
+    server::{Unit, config, context, drop_in, nofile, template},
 };
 use crate::base::{name::HostName, template::TemplateError};
 
