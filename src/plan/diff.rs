@@ -14,7 +14,7 @@ use crate::{
         secret::Secrets,
     },
     component::Desired,
-    resource::{Key, Observation, Refusal, Seen, system::FACTS},
+    resource::{Impact, Key, Observation, Refusal, Seen, system::FACTS},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,13 +42,32 @@ pub struct Basis<'a> {
     pub removal: Removal,
 }
 
+impl<'a> Basis<'a> {
+    /// What a resource of a host is told, while these resources change; `empty` stands for a host that was not asked.
+    pub(super) fn told(
+        &'a self,
+        host: &'a HostName,
+        empty: &'a Observation,
+        changing: &'a BTreeMap<Key, Impact>,
+    ) -> Seen<'a> {
+        Seen {
+            host,
+            here: self.seen.get(host).unwrap_or(empty),
+            all: self.seen,
+            secrets: self.secrets,
+            fingerprint_key: self.secrets.get(FINGERPRINT_KEY).map(|s| s.expose()).unwrap_or_default(),
+            changing,
+            now: self.now,
+        }
+    }
+}
+
 /// Makes the plan, or says all that stands in its way.
 pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     let mut refusals: Vec<Refusal> = basis.hosts.iter().filter_map(|h| unfit(h, basis.seen.get(h)?)).collect();
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let fingerprint_key = basis.secrets.get(FINGERPRINT_KEY).map(|s| s.expose()).unwrap_or_default();
     let empty = Observation::default();
     let mut changing = BTreeMap::new();
     let mut steps: Vec<Step> = Vec::new();
@@ -57,15 +76,7 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     let mut step_of: BTreeMap<Key, StepId> = BTreeMap::new();
     for wanted in &basis.desired.wanted {
         let key = Key::new(&wanted.host, wanted.resource.id());
-        let seen = Seen {
-            host: &wanted.host,
-            here: basis.seen.get(&wanted.host).unwrap_or(&empty),
-            all: basis.seen,
-            secrets: basis.secrets,
-            fingerprint_key,
-            changing: &changing,
-            now: basis.now,
-        };
+        let seen = basis.told(&wanted.host, &empty, &changing);
         let change = match wanted.resource.diff(&seen) {
             Ok(Some(change)) => change,
             Ok(None) => continue,

@@ -8,7 +8,6 @@
 
 use super::{
     Plan, Step, StepId,
-    desired::FINGERPRINT_KEY,
     diff::{self, Basis},
     journal::CutOff,
     rollout::{self, Ground},
@@ -21,7 +20,7 @@ use crate::{
         traffic::{Pool, Standing},
     },
     resource::{
-        Action, Capacity, Change, Impact, Key, Observation, Refusal, ResourceId, Seen,
+        Action, Capacity, Change, Impact, Key, Observation, Refusal, ResourceId,
         reboot::{self, AtBoot, Proof},
     },
 };
@@ -124,7 +123,7 @@ impl<'a> Goer<'a> {
     fn new(host: &'a HostName, basis: &Basis<'_>) -> Self {
         let (empty, none) = (Observation::default(), BTreeMap::new());
         let pools = &basis.desired.pools;
-        let seen = seen(host, basis, &empty, &none);
+        let seen = basis.told(host, &empty, &none);
         let missed = basis.desired.wanted.iter().filter(|w| w.host == *host).filter_map(|w| {
             let id = w.resource.id();
             let is_covered = pools.iter().any(|p| p.members().contains(host) && p.covers(&id));
@@ -231,31 +230,14 @@ impl<'a> Goer<'a> {
         let mut lost = Vec::new();
         for wanted in basis.desired.wanted.iter().filter(|w| w.host == *self.host) {
             // What differs already, or cannot be told, is another plan's business.
-            if matches!(wanted.resource.diff(&seen(self.host, basis, &empty, &none)), Ok(None))
-                && let Some(change) = wanted.resource.diff(&seen(self.host, basis, &empty, &gone))?
+            if matches!(wanted.resource.diff(&basis.told(self.host, &empty, &none)), Ok(None))
+                && let Some(change) = wanted.resource.diff(&basis.told(self.host, &empty, &gone))?
             {
                 let change = Change { undo: None, ..change.detail("a reboot takes it back") };
                 lost.push((wanted.resource.id(), change));
             }
         }
         Ok(lost)
-    }
-}
-
-fn seen<'a>(
-    host: &'a HostName,
-    basis: &Basis<'a>,
-    empty: &'a Observation,
-    changing: &'a BTreeMap<Key, Impact>,
-) -> Seen<'a> {
-    Seen {
-        host,
-        here: basis.seen.get(host).unwrap_or(empty),
-        all: basis.seen,
-        secrets: basis.secrets,
-        fingerprint_key: basis.secrets.get(FINGERPRINT_KEY).map(|s| s.expose()).unwrap_or_default(),
-        changing,
-        now: basis.now,
     }
 }
 

@@ -4,14 +4,13 @@
 
 use super::{
     Plan, Step, StepId,
-    desired::FINGERPRINT_KEY,
     diff::{self, Basis},
     group::Group,
 };
 use crate::{
     base::name::HostName,
     resource::{
-        Change, Observation, Refusal, ResourceId, Seen,
+        Change, Observation, Refusal, ResourceId,
         db_switch::{LONG, Servers},
         dialect::Server,
     },
@@ -127,7 +126,7 @@ pub fn plan(basis: &Basis<'_>, servers: &Servers, to: &HostName) -> Result<Movin
         if !live.runs(host) {
             notes.push(format!("{host} does not run: `foobar apply` has it follow {to} once it does"));
         } else if from != to || live.source(host) != Some(to) {
-            match servers.follow(to, &seen(host, basis, &Observation::default(), &BTreeMap::new())) {
+            match servers.follow(to, &basis.told(host, &Observation::default(), &BTreeMap::new())) {
                 Ok(Some(change)) => {
                     order.push(host, "follow", change);
                 }
@@ -231,23 +230,6 @@ impl Order<'_, '_> {
         self.steps.push(Step { id: at, host: host.clone(), resource: id(what), change, after });
         self.last = Some(at);
         at
-    }
-}
-
-fn seen<'a>(
-    host: &'a HostName,
-    basis: &'a Basis<'a>,
-    empty: &'a Observation,
-    changing: &'a BTreeMap<crate::resource::Key, crate::resource::Impact>,
-) -> Seen<'a> {
-    Seen {
-        host,
-        here: basis.seen.get(host).unwrap_or(empty),
-        all: basis.seen,
-        secrets: basis.secrets,
-        fingerprint_key: basis.secrets.get(FINGERPRINT_KEY).map(|s| s.expose()).unwrap_or_default(),
-        changing,
-        now: basis.now,
     }
 }
 
