@@ -33,6 +33,8 @@ mod drift;
 mod drill;
 #[path = "e2e/drills.rs"]
 mod drills;
+#[path = "e2e/failover.rs"]
+mod failover;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/first.rs"]
@@ -146,6 +148,13 @@ const CASES: &[Case] = &[
         "switchover::a_switchover_that_is_killed_is_gone_on_with",
         switchover::a_switchover_that_is_killed_is_gone_on_with,
     ),
+    (
+        "failover::no_acknowledged_write_is_lost_where_replicas_acknowledge",
+        failover::no_acknowledged_write_is_lost_where_replicas_acknowledge,
+    ),
+    ("failover::what_is_lost_is_what_was_said", failover::what_is_lost_is_what_was_said),
+    ("failover::a_host_that_cannot_be_reached_may_live", failover::a_host_that_cannot_be_reached_may_live),
+    ("failover::a_failover_that_is_killed_is_gone_on_with", failover::a_failover_that_is_killed_is_gone_on_with),
     ("removal::what_left_the_topology_goes_and_nothing_else", removal::what_left_the_topology_goes_and_nothing_else),
     ("removal::a_role_leaves_a_host_and_comes_back", removal::a_role_leaves_a_host_and_comes_back),
     (

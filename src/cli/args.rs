@@ -3,6 +3,7 @@
 pub mod change;
 pub mod dns;
 pub mod drill;
+pub mod failover;
 pub mod history;
 pub mod lab;
 pub mod lock;
@@ -227,6 +228,20 @@ again where the other one does not have all that it has. The topology file is ed
 
 One that was cut off is gone on with by the same words, or taken back by `foobar apply`.")]
     Switchover(switchover::SwitchoverArgs),
+    /// go on without a database primary that is gone: the replica that has received most takes the writes
+    #[command(after_help = "\
+Examples:
+  foobar failover                         shows what is lost and the plan, then asks
+  foobar failover --is-off web-01         its host cannot be reached, and you have switched it off
+  foobar failover --yes --allow-loss
+
+The former primary is stopped and kept from starting. What it alone has in its log is told, transaction by
+transaction, and kept there; where its host cannot be reached, nobody knows. Refused while anything hears
+from it, and where it can simply be opened again. The topology file is edited in place.
+
+Afterwards `foobar apply` brings the former primary back as a replica, or says what it has that the others
+have not; `foobar apply --reseed web-01` fills it anew.")]
+    Failover(failover::FailoverArgs),
     /// show who is at work on which host, or take a host back from a run that is gone
     #[command(after_help = "\
 Examples:

@@ -135,7 +135,7 @@ async fn carry_out(
     {
         let show = screen.show();
         // A plan of changes is gone on with by an apply, whoever made it.
-        let again = if matches!(order.command, "reboot" | "switchover") { order.command } else { "apply" };
+        let again = if matches!(order.command, "reboot" | "switchover" | "failover") { order.command } else { "apply" };
         let outcome = Outcome::new(plan, show.record(), started.elapsed()).again(again);
         if order.json {
             json::Lines::new(stdout(), "").end(&outcome);

@@ -10,6 +10,7 @@ mod destroy;
 mod dns;
 mod drill;
 pub mod exit;
+mod failover;
 pub mod gather;
 mod held;
 mod history;
@@ -69,6 +70,7 @@ pub fn main() -> Exit {
                 Command::Rotate(args) => rotate::rotate(&screen, args).await,
                 Command::Reboot(args) => reboot::run(&screen, args).await,
                 Command::Switchover(args) => switchover::run(&screen, args).await,
+                Command::Failover(args) => failover::run(&screen, args).await,
                 Command::Verify(args) => recipes::verify(&screen, args).await,
                 Command::Dns(args) => dns::run(&screen, args).await,
                 Command::Drill(args) => drill::run(&screen, args).await,
@@ -90,6 +92,7 @@ pub fn main() -> Exit {
                 | Command::Rotate(_)
                 | Command::Reboot(_)
                 | Command::Switchover(_)
+                | Command::Failover(_)
                 | Command::Drill(_)
                 | Command::Destroy(_) => std::future::pending().await,
                 _ => lock::interrupted().await,

@@ -52,7 +52,8 @@ pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
 
 /// `foobar plan`
 pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
-    let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
+    let mut work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
+    work.reseed = args.reseed.hosts();
     if args.limit.list_hosts {
         return Ok(work.list(screen, &args.json));
     }
@@ -79,7 +80,8 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
     if let Some(file) = &args.saved {
         return sealed::apply(screen, args, file).await;
     }
-    let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
+    let mut work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
+    work.reseed = args.reseed.hosts();
     if args.limit.list_hosts {
         return Ok(work.list(screen, &args.json));
     }

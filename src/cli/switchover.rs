@@ -10,6 +10,7 @@ use super::{
     work::{Task, Work},
 };
 use crate::{
+    base::name::HostName,
     component::mysql,
     event::Event,
     plan::{StepId, remove::Removal, switchover},
@@ -66,7 +67,8 @@ pub async fn run(screen: &Screen, args: &SwitchoverArgs) -> Result<Exit, Exit> {
         None => false,
     };
     if is_there && after.as_ref() != Some(&before) {
-        follow(screen, args, &before, after.as_deref());
+        let file = (args.site.file.as_path(), args.no_edit, &args.to);
+        follow(screen, "foobar::switchover", file, &before, after.as_deref());
     }
     ended
 }
@@ -79,10 +81,16 @@ enum Moved {
     By(StepId),
 }
 
-/// Has the file say what the servers are, or says what it should.
-fn follow(screen: &Screen, args: &SwitchoverArgs, before: &str, after: Option<&str>) {
-    let file = args.site.file.display();
-    let by_hand = format!("name {} as `mysql.primary` and the former one among `mysql.replicas`", args.to);
+/// Has the file say what the servers are, or says what it should, where it is to be left as it is.
+pub fn follow(
+    screen: &Screen,
+    code: &'static str,
+    (path, is_left, to): (&Path, bool, &HostName),
+    before: &str,
+    after: Option<&str>,
+) {
+    let file = path.display();
+    let by_hand = format!("name {to} as `mysql.primary` and the former one among `mysql.replicas`");
     let Some(after) = after else {
         screen.say(&format!("\n{file} still names the former primary: {by_hand}."));
         return;
@@ -90,14 +98,14 @@ fn follow(screen: &Screen, args: &SwitchoverArgs, before: &str, after: Option<&s
     let changed = before.lines().zip(after.lines()).enumerate().filter(|(_, (old, new))| old != new);
     let lines: String =
         changed.map(|(n, (old, new))| format!("{file}:{}\n  - {}\n  + {}\n", n + 1, old.trim(), new.trim())).collect();
-    if args.no_edit {
+    if is_left {
         screen
             .say(&format!("\n{file} was left as it is. To say what the servers are, it needs:\n{}", lines.trim_end()));
         return;
     }
-    match replace(&args.site.file, before, after) {
+    match replace(path, before, after) {
         Ok(()) => screen.say(&format!("\nThe file says so too:\n{}", lines.trim_end())),
-        Err(why) => screen.problem("foobar::switchover", &format!("{file} was not changed: {why}"), &by_hand),
+        Err(why) => screen.problem(code, &format!("{file} was not changed: {why}"), &by_hand),
     }
 }
 

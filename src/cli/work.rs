@@ -10,22 +10,27 @@ use super::{
 };
 use crate::{
     base::{name::HostName, secret::Secrets},
-    component::{self, Desired, site::Site},
+    component::{self, Desired, Source, mysql, site::Site},
     engine::{self, lease::Leases, mint::SystemMint},
     plan::{
         Plan, clock, desired,
         diff::{self, Basis},
+        failover,
         journal::{self, CutOff},
         observe, reboot,
         remove::Removal,
+        reseed,
         saved::SavedSite,
         seal::{self, Traits},
         settle::{self, Mint as _},
         switchover,
     },
     report::json,
-    resource::{Observation, db_switch::Servers, reboot::Asked},
-    transport::ssh::{Destination, Options, Ssh},
+    resource::{Observation, Refusal, db_switch::Servers, reboot::Asked},
+    transport::{
+        TransportError, TransportErrorKind,
+        ssh::{Destination, Options, Ssh},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,6 +47,8 @@ pub struct Work {
     pub limit: BTreeSet<HostName>,
     /// The connections.
     pub ssh: Ssh,
+    /// Replicas whose data goes, to be filled anew.
+    pub reseed: BTreeSet<HostName>,
     /// Secrets that are made anew, whatever the hosts keep.
     pub renew: BTreeSet<String>,
     /// What is planned.
@@ -59,6 +66,8 @@ pub enum Task {
     Reboot(reboot::Ask),
     /// Of these database servers, this one takes the writes.
     Switchover(Servers, HostName),
+    /// Of these database servers, another one goes on without the one that is gone.
+    Failover(Servers, failover::Ask),
 }
 
 /// What the hosts are, and what is to do.
@@ -140,7 +149,16 @@ impl Work {
             screen.problem("foobar::local", &why, "set XDG_RUNTIME_DIR to a directory of your own");
             Exit::Failed
         })?;
-        Ok(Self { site, hosts, limit, ssh, saved, renew: BTreeSet::new(), task: Task::Changes })
+        Ok(Self {
+            site,
+            hosts,
+            limit,
+            ssh,
+            saved,
+            renew: BTreeSet::new(),
+            reseed: BTreeSet::new(),
+            task: Task::Changes,
+        })
     }
 
     /// Prints the hosts that the limit leaves.
@@ -170,7 +188,30 @@ impl Work {
         for host in self.hosts.iter().filter(|_| matches!(self.task, Task::Reboot(_))) {
             desired.want(host, Asked, []);
         }
+        if let Task::Failover(..) = self.task {
+            // Nothing is written but passwords that are known; what a host that is gone keeps alone is not made anew.
+            desired.secrets.retain(|secret| matches!(secret.source, Source::Password));
+        }
         Ok(desired)
+    }
+
+    /// Asks every host what it is, and goes on without those that cannot be reached: they are the run's no more.
+    pub async fn whoever_answers(&mut self, screen: &Screen) -> Result<BTreeMap<HostName, Observation>, Exit> {
+        let desired = self.desired(screen, Removal::default())?;
+        let (seen, errors) = engine::observe::whoever_answers(&self.ssh, &self.hosts, &desired, &screen.events()).await;
+        let is_gone =
+            |e: &&TransportError| matches!(e.kind, TransportErrorKind::Unreachable | TransportErrorKind::Lost);
+        let (gone, other): (Vec<_>, Vec<_>) = errors.iter().partition(is_gone);
+        if let Some(first) = other.first() {
+            let kind = first.kind;
+            screen.silent(&errors);
+            return Err(kind.into());
+        }
+        for error in gone {
+            self.hosts.retain(|host| *host != error.host);
+            self.limit.remove(&error.host);
+        }
+        Ok(seen)
     }
 
     /// The same under leases, which are taken in the same exec: what is planned is what will be found.
@@ -213,7 +254,9 @@ impl Work {
             // It goes on with none of them.
             Task::Reboot(ask) => reboot::plan(&basis, ask, &std::mem::take(&mut cut_off)).map(|r| (r.plan, r.notes)),
             Task::Switchover(servers, to) => switchover::plan(&basis, servers, to).map(|m| (m.plan, m.notes)),
-            Task::Changes => diff::diff(&basis).map(|plan| (plan, Vec::new())),
+            Task::Failover(servers, ask) => failover::plan(&basis, servers, ask).map(|m| (m.plan, m.notes)),
+            Task::Changes if self.reseed.is_empty() => diff::diff(&basis).map(|plan| (plan, Vec::new())),
+            Task::Changes => self.reseeded(&basis).map(|plan| (plan, Vec::new())),
         };
         let (plan, notes) = made.map_err(|refusals| {
             screen.refusals(&refusals);
@@ -231,13 +274,23 @@ impl Work {
 }
 
 impl Work {
+    fn reseeded(&self, basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
+        let servers = mysql::servers(&self.site);
+        let seen = reseed::emptied(servers.as_ref(), basis.seen, &self.reseed, basis.limit)?;
+        let mut plan = diff::diff(&Basis { seen: &seen, ..*basis })?;
+        if let Some(servers) = &servers {
+            reseed::begin(&mut plan, servers, basis.seen, &self.reseed, basis.now);
+        }
+        Ok(plan)
+    }
+
     /// The hosts that a run has for itself: those that may be written to, and the balancers that take one of them out of
     /// service while it is changed.
     pub fn taken(&self) -> BTreeSet<HostName> {
         let topology = &self.site.topology;
         let mut taken = self.limit.clone();
         if topology.nginx.iter().flat_map(|n| &n.on).any(|host| self.limit.contains(host)) {
-            taken.extend(topology.haproxy.iter().flat_map(|h| h.on.clone()));
+            taken.extend(topology.haproxy.iter().flat_map(|h| h.on.clone()).filter(|h| self.hosts.contains(h)));
         }
         taken
     }

@@ -45,6 +45,28 @@ pub async fn observe_under(
     under: Under<'_>,
     events: &Events,
 ) -> Result<BTreeMap<HostName, Observation>, Blocked> {
+    let (seen, silent) = ask(transport, hosts, desired, under, events).await;
+    if silent.errors.is_empty() && silent.held.is_empty() { Ok(seen) } else { Err(silent) }
+}
+
+/// The answers of the hosts that gave one, and why the others gave none.
+pub async fn whoever_answers(
+    transport: &impl Transport,
+    hosts: &[HostName],
+    desired: &Desired,
+    events: &Events,
+) -> (BTreeMap<HostName, Observation>, Vec<TransportError>) {
+    let (seen, silent) = ask(transport, hosts, desired, Under(&|_| None), events).await;
+    (seen, silent.errors)
+}
+
+async fn ask(
+    transport: &impl Transport,
+    hosts: &[HostName],
+    desired: &Desired,
+    under: Under<'_>,
+    events: &Events,
+) -> (BTreeMap<HostName, Observation>, Blocked) {
     let tell = |event| events.tell(event);
     tell(Event::ObserveStarted { hosts: hosts.len() });
     let ask = |host: &HostName| {
@@ -90,7 +112,7 @@ pub async fn observe_under(
             Err(Silence::Held(host, lease)) => silent.held.push((host, lease)),
         }
     }
-    if silent.errors.is_empty() && silent.held.is_empty() { Ok(seen) } else { Err(silent) }
+    (seen, silent)
 }
 
 /// Why one host gave no answer.

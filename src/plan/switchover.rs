@@ -36,18 +36,18 @@ fn id(what: &str) -> ResourceId {
 }
 
 /// The servers as they are.
-struct Live<'a> {
+pub(super) struct Live<'a> {
     servers: &'a Servers,
-    seen: BTreeMap<&'a HostName, Server<'a>>,
+    pub(super) seen: BTreeMap<&'a HostName, Server<'a>>,
 }
 
 impl<'a> Live<'a> {
-    fn new(servers: &'a Servers, seen: &'a BTreeMap<HostName, Observation>) -> Self {
+    pub(super) fn new(servers: &'a Servers, seen: &'a BTreeMap<HostName, Observation>) -> Self {
         let of = |host: &'a HostName| Some((host, Server::new(servers.dialect, seen.get(host)?)));
         Self { servers, seen: servers.hosts.iter().filter_map(|(host, _)| of(host)).collect() }
     }
 
-    fn runs(&self, host: &HostName) -> bool {
+    pub(super) fn runs(&self, host: &HostName) -> bool {
         self.seen.get(host).is_some_and(Server::is_running)
     }
 
@@ -57,11 +57,11 @@ impl<'a> Live<'a> {
     }
 
     /// The server that it replicates from.
-    fn source(&self, host: &HostName) -> Option<&'a HostName> {
+    pub(super) fn source(&self, host: &HostName) -> Option<&'a HostName> {
         self.servers.at(self.seen.get(host)?.replica("Source_Host")?)
     }
 
-    fn open(&self) -> Vec<&'a HostName> {
+    pub(super) fn open(&self) -> Vec<&'a HostName> {
         self.seen.keys().copied().filter(|host| self.is_open(host)).collect()
     }
 }
@@ -107,7 +107,7 @@ pub fn plan(basis: &Basis<'_>, servers: &Servers, to: &HostName) -> Result<Movin
             }
         },
     };
-    let mut order = Order { basis, steps: Vec::new(), last: None };
+    let mut order = Order::new(basis);
     let mut groups = Vec::new();
     if from != to {
         fit(&live, basis, from, to)?;
@@ -216,14 +216,18 @@ fn fit(live: &Live<'_>, basis: &Basis<'_>, from: &HostName, to: &HostName) -> Re
 }
 
 /// Steps, each after the one before it.
-struct Order<'a, 'b> {
+pub(super) struct Order<'a, 'b> {
     basis: &'a Basis<'b>,
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     last: Option<StepId>,
 }
 
-impl Order<'_, '_> {
-    fn push(&mut self, host: &HostName, what: &str, change: Change) -> StepId {
+impl<'a, 'b> Order<'a, 'b> {
+    pub(super) fn new(basis: &'a Basis<'b>) -> Self {
+        Self { basis, steps: Vec::new(), last: None }
+    }
+
+    pub(super) fn push(&mut self, host: &HostName, what: &str, change: Change) -> StepId {
         debug_assert!(self.basis.hosts.contains(host));
         let at = self.steps.len();
         let after = self.last.into_iter().collect();

@@ -27,7 +27,7 @@ const READY: u64 = 3;
 const CATCHING_UP: u64 = 10;
 
 /// The database servers of a stack, as a change of their roles needs them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Servers {
     /// Which server.
     pub dialect: Dialect,
@@ -88,7 +88,7 @@ impl Servers {
     }
 
     /// Says 0 once the server here has applied `$p`, or something else after so many seconds.
-    fn arrived(&self, seconds: u64) -> String {
+    pub(super) fn arrived(&self, seconds: u64) -> String {
         let function = match self.dialect {
             Dialect::Mariadb => "MASTER_GTID_WAIT",
             Dialect::Mysql => "WAIT_FOR_EXECUTED_GTID_SET",
@@ -148,18 +148,6 @@ impl Servers {
     /// On the server that takes over: only where the other one is closed and all it has is there. Where it fails, it is
     /// closed, so that the other one may open again.
     pub fn take(&self, from: &HostName, to: &HostName) -> Change {
-        let wait = if self.acknowledges {
-            format!("SET GLOBAL {}=ON; ", self.dialect.semi_sync_source())
-        } else {
-            String::new()
-        };
-        // A server that neither answers nor ends could still open: killed, it comes back closed, as it always does.
-        let shut = format!(
-            "n=0; until root 'SET GLOBAL {}=ON' || ! systemctl is-active -q {unit}; do n=$((n + 1)); \
-             [ \"$n\" -lt 20 ] || systemctl kill -s KILL {unit}; sleep 0.2; done",
-            self.dialect.read_only(),
-            unit = quote(&self.unit),
-        );
         let script = self
             .asks(from)
             .line("[ \"$(there 'SELECT @@GLOBAL.read_only')\" = 1 ] || fail 'still takes writes, or does not answer'")
@@ -168,12 +156,27 @@ impl Servers {
                 "{} || {{ echo 'it does not have all that {from} has after {CATCHING_UP} s' >&2; exit 1; }}",
                 self.arrived(CATCHING_UP)
             ))
-            .line(format!("root 'STOP REPLICA; RESET REPLICA ALL; {wait}{}' || {{ {shut}; exit 1; }}", self.open()))
-            .line(format!("rm -f {RECORDS}/source"));
+            .then(&self.opened(self.acknowledges));
         let mut change = Change::new(Action::Update, format!("let {to} take the writes"), script)
             .detail(format!("once it has all that {from} has; else {from} opens again"));
         change.is_closing = true;
         change
+    }
+
+    /// Opens the server here, which follows nobody from then on and waits for its replicas where it shall; or leaves it
+    /// closed. It needs `root`.
+    pub(super) fn opened(&self, waits: bool) -> Script {
+        let wait = if waits { format!("SET GLOBAL {}=ON; ", self.dialect.semi_sync_source()) } else { String::new() };
+        // A server that neither answers nor ends could still open: killed, it comes back closed, as it always does.
+        let shut = format!(
+            "n=0; until root 'SET GLOBAL {}=ON' || ! systemctl is-active -q {unit}; do n=$((n + 1)); \
+             [ \"$n\" -lt 20 ] || systemctl kill -s KILL {unit}; sleep 0.2; done",
+            self.dialect.read_only(),
+            unit = quote(&self.unit),
+        );
+        Script::new()
+            .line(format!("root 'STOP REPLICA; RESET REPLICA ALL; {wait}{}' || {{ {shut}; exit 1; }}", self.open()))
+            .line(format!("rm -f {RECORDS}/source"))
     }
 
     /// On a server that follows the new primary: the former one, or another replica. It ends once it has what the new one

@@ -1,9 +1,12 @@
 //! What MariaDB and MySQL are asked, and how each wants to be spoken to: the one probe of a server, its answer, and the
 //! words that differ. What a server shall be is decided by the resources; which stack it serves is not known here.
 
-use super::{Collector, Observation, Probe};
+use super::{
+    Collector, Observation, Probe,
+    gtid::{self, Position, positions, sets},
+};
 use crate::base::script::{Script, quote};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Where foobar records, per account, what a password was set from.
 pub const RECORDS: &str = "/var/lib/foobar/database";
@@ -29,6 +32,7 @@ pub static DATABASE: Collector = Collector {
         "gtid_binlog_pos",
         "gtid_binlog_state",
         "gtid_slave_pos",
+        "retrieved",
         "heartbeat",
     ],
     body: r#"
@@ -42,6 +46,7 @@ else
 SELECT 'locked' AS k, user FROM mysql.user WHERE host='%' AND account_locked='Y';
 SELECT 'second' AS k, user FROM mysql.user WHERE host='%' AND JSON_EXTRACT(user_attributes,'\$.additional_password') IS NOT NULL;
 SELECT 'heartbeat' AS k, heartbeat_interval FROM performance_schema.replication_connection_configuration;
+SELECT 'retrieved' AS k, REPLACE(received_transaction_set,CHAR(10),'') FROM performance_schema.replication_connection_status;
 SELECT 'clone' AS k, state FROM performance_schema.clone_status;"
 fi
 (cd /var/lib/foobar/database 2>/dev/null && for f in *; do
@@ -307,6 +312,16 @@ impl<'a> Server<'a> {
         self.value(name).unwrap_or_default().replace("\\n", "")
     }
 
+    /// Every transaction that it has or has yet to apply: what reached it before its source was gone, as the server writes it.
+    pub fn received(&self) -> String {
+        let (applied, arrived) = match self.dialect {
+            Dialect::Mysql => ("gtid_executed", self.value("retrieved")),
+            Dialect::Mariadb => ("gtid_slave_pos", self.replica("Gtid_IO_Pos")),
+        };
+        let applied = self.value(applied).unwrap_or_default().replace("\\n", "");
+        gtid::joined(self.dialect, &applied, arrived.unwrap_or_default())
+    }
+
     /// Whether it is installed, and has not even tables of its own to start with: an empty data directory, or half of a new one.
     pub fn is_blank(&self) -> bool {
         self.value("state") == Some("stopped")
@@ -364,39 +379,4 @@ impl<'a> Server<'a> {
             }
         }
     }
-}
-
-/// MySQL's sets: ranges by source (with its tag).
-fn sets(text: &str) -> BTreeMap<String, Vec<(u64, u64)>> {
-    let mut all: BTreeMap<String, Vec<(u64, u64)>> = BTreeMap::new();
-    for set in text.split(',').map(str::trim).filter(|s| !s.is_empty()) {
-        let mut id = String::new();
-        for (n, part) in set.split(':').enumerate() {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            match (n, first.trim().parse(), last.trim().parse()) {
-                (1.., Ok(first), Ok(last)) => all.entry(id.clone()).or_default().push((first, last)),
-                (0, ..) => id = part.to_owned(),
-                _ => id = format!("{}:{part}", id.split(':').next().unwrap_or_default()),
-            }
-        }
-    }
-    all
-}
-
-/// One transaction in MariaDB's words.
-#[derive(Clone)]
-struct Position {
-    domain: u64,
-    server: String,
-    number: u64,
-}
-
-/// MariaDB's positions and states: the last transaction of each domain, or of each server in it.
-fn positions(text: &str) -> Vec<Position> {
-    let one = |p: &str| {
-        let mut parts = p.trim().split('-');
-        let domain = parts.next()?.parse().ok()?;
-        Some(Position { domain, server: parts.next()?.to_owned(), number: parts.next()?.parse().ok()? })
-    };
-    text.split(',').filter_map(one).collect()
 }

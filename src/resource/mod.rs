@@ -8,8 +8,10 @@ pub mod database;
 mod database_tests;
 pub mod db_copier;
 pub mod db_directory;
+pub mod db_failover;
 pub mod db_local;
 pub mod db_password;
+pub mod db_reseed;
 pub mod db_role;
 mod db_second;
 pub mod db_switch;
@@ -21,6 +23,7 @@ pub mod drift;
 #[cfg(test)]
 mod drift_tests;
 pub mod files;
+pub mod gtid;
 pub mod idle;
 pub mod migration;
 pub mod nft;
@@ -166,6 +169,16 @@ impl Observation {
             let key = fields.next().unwrap_or_default();
             lines.entry(key).or_default().push(fields.collect());
         }
+    }
+
+    /// As if a collector had not been asked.
+    pub fn forget(&mut self, collector: &Collector) {
+        self.answers.remove(collector.name);
+    }
+
+    /// As if it had said nothing of `key`.
+    pub fn forget_key(&mut self, collector: &Collector, key: &str) {
+        self.answers.get_mut(collector.name).map(|lines| lines.remove(key));
     }
 
     /// The fields behind `key` (its first line's), without the key.

@@ -19,7 +19,7 @@ use std::net::IpAddr;
 pub type Credentials = (&'static str, &'static str);
 
 /// Replication from one primary.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Replication {
     /// Which server.
     pub dialect: Dialect,
@@ -38,6 +38,12 @@ pub struct Replication {
     /// Whether it tells its primary that it has received each write.
     pub acknowledges: bool,
 }
+
+// The last transaction of each domain, of whoever wrote it, is known to the primary or it is not.
+const LACKS: &str = r#"
+lacks=$(printf '%s\n' "$theirs" | tr ',' '\n' | awk -F - -v mine="$mine" '
+  $3 + 0 > last[$1 "-" $2] + 0 { last[$1 "-" $2] = $3 }
+  END { n = split(mine, all, ","); for (i = 1; i <= n; i++) { split(all[i], p, "-"); if (last[p[1] "-" p[2]] + 0 < p[3] + 0) printf "%s%s", k++ ? ", " : "", all[i] } }')"#;
 
 // Both threads, or the server's own words about why not.
 const RUNNING: &str = r#"
@@ -132,7 +138,9 @@ impl Replication {
         let primary = Server::new(self.dialect, seen.all.get(&self.primary).unwrap_or(&empty));
         let waits = || !server.is_running() && self.digest(seen).is_ok_and(|d| Self::is_told(&server, &d));
         let rejoins = || Self::rejoins(&server, &primary);
-        server.record("seeding").is_some() || !server.is_replica() && !waits() && !primary.is_fresh() && !rejoins()
+        let returns = || Self::may_return(&server, &primary);
+        server.record("seeding").is_some()
+            || !server.is_replica() && !waits() && !primary.is_fresh() && !rejoins() && !returns()
     }
 
     /// Whether a server with data that follows nobody can follow this one as it is: it has nothing that this one has not.
@@ -140,6 +148,52 @@ impl Replication {
     fn rejoins(server: &Server<'_>, primary: &Server<'_>) -> bool {
         let known = server.is_running() && primary.is_running() && !server.executed().is_empty();
         known && server.held().next().is_some() && server.errant(primary).is_empty()
+    }
+
+    /// Whether it could be a former primary that is stopped: what it has is known once it runs.
+    fn may_return(server: &Server<'_>, primary: &Server<'_>) -> bool {
+        let is_stopped = server.value("state") == Some("stopped") && !server.is_blank();
+        is_stopped && server.held().next().is_some() && primary.is_running() && primary.held().next().is_some()
+    }
+
+    /// Goes on where it has nothing that the primary has not, and fails where it has: for a server that did not run when the
+    /// plan was made.
+    fn going_on(&self, host: &HostName) -> Script {
+        let client = self.dialect.client();
+        let (mine, theirs) = match self.dialect {
+            Dialect::Mariadb => (
+                "SELECT @@GLOBAL.gtid_binlog_pos",
+                "SELECT CONCAT_WS(',', @@GLOBAL.gtid_binlog_state, @@GLOBAL.gtid_slave_pos)",
+            ),
+            Dialect::Mysql => {
+                let executed = "SELECT REPLACE(@@GLOBAL.gtid_executed, CHAR(10), '')";
+                (executed, executed)
+            }
+        };
+        let lacks = match self.dialect {
+            Dialect::Mariadb => LACKS.trim().to_owned(),
+            Dialect::Mysql => format!("lacks=$({client} -e \"SELECT GTID_SUBTRACT('$mine', '$theirs')\")"),
+        };
+        let remedy = format!(
+            "bring to {} what of them shall stay; then `foobar apply --reseed {host}` keeps them beside and fills this server anew",
+            self.primary
+        );
+        Script::new()
+            .line(format!("mine=$({client} -e {})", quote(mine)))
+            .line("[ -n \"$mine\" ] || { echo 'it holds data, and no transaction says where that came from: name it `mysql.primary`, or drop its schemas by hand' >&2; exit 1; }")
+            .line(format!(
+                "theirs=$({} --defaults-file=\"$scratch/login\" --host={} --connect-timeout=5 {} -N -B -e {})",
+                self.dialect.program(),
+                self.address,
+                self.dialect.verified(&self.authority),
+                quote(theirs)
+            ))
+            .line(lacks)
+            .line(format!(
+                "[ -z \"$lacks\" ] || {{ echo \"it has transactions that {} has not: $lacks\" >&2; echo {} >&2; exit 1; }}",
+                self.primary,
+                quote(&remedy)
+            ))
     }
 
     fn running(&self) -> Script {
@@ -250,7 +304,10 @@ impl Resource for Replication {
             if !errant.is_empty() {
                 return refuse(
                     format!("it has transactions that {} has not: {}", self.primary, errant.join(", ")),
-                    "bring to the primary what of them shall stay; then stop this server, empty its data directory, and run foobar again",
+                    &format!(
+                        "bring to the primary what of them shall stay; then `foobar apply --reseed {}` keeps them beside and fills this server anew",
+                        seen.host
+                    ),
                 );
             }
         }
@@ -285,6 +342,19 @@ impl Resource for Replication {
                 let why = format!("it has nothing that {} has not, and goes on from there", self.primary);
                 return Ok(Some(change.detail(why)));
             }
+            if !half && Self::may_return(&server, &primary) {
+                let script = Script::new()
+                    .line("scratch=$(mktemp -d); trap 'rm -rf \"$scratch\"' EXIT")
+                    .feed(
+                        format!("[client]\nuser={}\npassword={}\n", self.login.0, password.expose()),
+                        "cat >\"$scratch/login\"",
+                    )
+                    .then(&self.going_on(seen.host))
+                    .line(format!("{} -e 'SET GLOBAL {}=OFF'", self.dialect.client(), self.dialect.semi_sync_source()))
+                    .then(&self.change(password, &digest, true));
+                let change = Change::new(Action::Update, format!("replicate from {}", self.primary), script);
+                return Ok(Some(change.detail(format!("if it has nothing that {} has not", self.primary))));
+            }
             if !half && !held.is_empty() {
                 return refuse(
                     format!(
@@ -292,7 +362,10 @@ impl Resource for Replication {
                         held.join(", "),
                         self.primary
                     ),
-                    "name it `mysql.primary` if its data shall stay, or drop these schemas by hand",
+                    &format!(
+                        "name it `mysql.primary` if its data shall stay; `foobar apply --reseed {}` fills it with a copy of the primary's",
+                        seen.host
+                    ),
                 );
             }
             let change = self.change(password, &digest, false);

@@ -193,6 +193,14 @@ impl Service {
     }
 }
 
+/// `enable and start`; `unmask, enable and start`.
+fn listed(verbs: &[&str]) -> String {
+    match verbs {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        _ => verbs.concat(),
+    }
+}
+
 impl Resource for Service {
     fn id(&self) -> ResourceId {
         Self::key(&self.unit)
@@ -221,6 +229,10 @@ impl Resource for Service {
         // One that foobar never started is not there yet, and has not drifted.
         let was_started = field(5) != "-";
         let mut drift = None;
+        let masked = field(0) == "masked";
+        if masked {
+            verbs.push("unmask");
+        }
         if !enabled {
             verbs.push("enable");
             drift = Some(Drift::Disabled);
@@ -266,6 +278,9 @@ impl Resource for Service {
             .line("  case $f in *'*.conf') continue ;; esac")
             .line("  case $known in *\" $f \"*) ;; *) systemctl daemon-reload; break ;; esac")
             .line("done");
+        if masked {
+            script = script.line(format!("systemctl -q unmask {unit}; systemctl -q unmask --runtime {unit}"));
+        }
         if !enabled {
             // Its package may have done it by now; doing it again takes sixty times as long as asking, where there is an init script.
             script = script.line(format!(
@@ -306,7 +321,7 @@ impl Resource for Service {
             _ => Impact::None,
         };
         let short = self.unit.strip_suffix(".service").unwrap_or(&self.unit);
-        let mut change = Change::new(action, format!("{} {short}", verbs.join(" and ")), script).impact(impact);
+        let mut change = Change::new(action, format!("{} {short}", listed(&verbs)), script).impact(impact);
         change.undo = (!act.is_empty()).then(|| {
             let how = if act == "reload" { undo::Resume::Reload(self.reload.as_ref()) } else { undo::Resume::Restart };
             let record = is_recorded.then(|| [field(6), field(7)]);

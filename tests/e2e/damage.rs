@@ -106,8 +106,10 @@ pub fn a_stray_write_on_a_replica_is_refused_until_it_is_filled_anew(w: &mut Wor
     }
     for words in [&["plan"][..], &["apply", "--yes"]] {
         let run = w.foobar(words);
-        run.ends(1).says(&["web-02", "it has transactions that web-01 has not", "empty its data directory"]);
+        run.ends(1).says(&["web-02", "it has transactions that web-01 has not", "foobar apply --reseed web-02"]);
     }
+    let run = w.foobar(&["plan", "--reseed", "web-02", "--limit", "web-02"]);
+    run.ends(1).says(&["it is to be filled anew, and --limit leaves it or web-01 out"]);
     assert!(w.foobar(&["verify"]).ends(3).stdout.contains("its primary never had"), "{}", w.said.last().unwrap());
 
     lose(w, "web-02");

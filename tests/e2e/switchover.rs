@@ -13,12 +13,12 @@ use std::{
 };
 
 /// The databases of the original topology.
-const SERVERS: [&str; 2] = ["web-01", "web-02"];
+pub const SERVERS: [&str; 2] = ["web-01", "web-02"];
 
 /// Where the tellers take their transfers: the application's own way to whoever takes writes.
-const WAY: &str = "127.0.0.1:6446";
+pub const WAY: &str = "127.0.0.1:6446";
 
-fn is_open(w: &World, host: &str) -> bool {
+pub fn is_open(w: &World, host: &str) -> bool {
     sql(w, host, "SELECT @@GLOBAL.read_only").trim() == "0"
 }
 
@@ -31,13 +31,13 @@ fn switch(w: &mut World, to: &str) -> Run {
 
 /// Exactly one of the two takes writes, and the other one follows it.
 #[track_caller]
-fn one_writes(w: &World, host: &str) {
+pub fn one_writes(w: &World, host: &str) {
     for server in SERVERS {
         assert_eq!(is_open(w, server), server == host, "whether {server} takes writes");
     }
 }
 
-fn tell(w: &World, what: &str, books: &Books) {
+pub fn tell(w: &World, what: &str, books: &Books) {
     println!(
         "    {}: {what}: {} transfers acknowledged, {} failed or unanswered, {} lost; longest pause {:.2} s",
         w.suite,

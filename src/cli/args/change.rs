@@ -29,6 +29,9 @@ pub struct PlanArgs {
     /// What is taken away.
     #[command(flatten)]
     pub removal: removal::PurgeArgs,
+    /// Whose data is taken away.
+    #[command(flatten)]
+    pub reseed: removal::ReseedArgs,
     /// keep the plan in this file, for `show` and `apply`; it holds no secret
     #[arg(short, long, value_name = "FILE", env = "FOOBAR_OUT", hide_env = true, help_heading = "Output")]
     pub out: Option<PathBuf>,
@@ -98,6 +101,9 @@ pub struct ApplyArgs {
     /// What is taken away.
     #[command(flatten)]
     pub removal: removal::PurgeArgs,
+    /// Whose data is taken away.
+    #[command(flatten)]
+    pub reseed: removal::ReseedArgs,
     /// do not ask
     #[arg(short, long, visible_alias = "auto-approve", env = "FOOBAR_YES", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]

@@ -1,8 +1,12 @@
 //! The words for what is taken away.
 
 use super::{DiffArgs, JsonArgs, LimitArgs, ReachArgs, SiteArgs, lock::WaitArgs};
-use crate::{base::name::DomainName, plan::remove::Removal};
+use crate::{
+    base::name::{DomainName, HostName},
+    plan::remove::Removal,
+};
 use clap::{ArgAction, Args, builder::FalseyValueParser};
+use std::collections::BTreeSet;
 
 /// How much of what nobody wants any more is taken away.
 #[derive(Clone, Copy, Debug, Args)]
@@ -18,6 +22,22 @@ impl PurgeArgs {
     /// As the plan wants to know it.
     pub fn removal(&self) -> Removal {
         Removal { purge: self.purge, ..Removal::default() }
+    }
+}
+
+/// Whose data is taken away to be copied anew.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Removal")]
+pub struct ReseedArgs {
+    /// empty this database replica and fill it with a copy of its primary's data; what it alone has is kept beside
+    #[arg(long, value_name = "HOST", env = "FOOBAR_RESEED", hide_env = true, value_delimiter = ',')]
+    reseed: Vec<HostName>,
+}
+
+impl ReseedArgs {
+    /// The hosts.
+    pub fn hosts(&self) -> BTreeSet<HostName> {
+        self.reseed.iter().cloned().collect()
     }
 }
 
