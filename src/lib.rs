@@ -58,8 +58,10 @@
 //!
 //! No file on a host says which server of the database is the primary: all of them boot closed, and the one that the topology
 //! names is opened at run time. A plan of changes never moves that; `plan/switchover.rs` does, by the roles that the servers
-//! have (`resource/db_switch.rs`: how each changes its own), and `topology/edit.rs` has the user's file follow. Applications go
-//! by what the servers say of themselves (`component/paths`), so that nothing of theirs changes with a role.
+//! have (`resource/db_switch.rs`: how each changes its own), and `topology/edit.rs` has the user's file follow. Where the
+//! primary is gone, `plan/failover.rs` chooses who goes on (`resource/db_failover.rs`: what is lost with it, and how it is kept
+//! from coming back). Applications go by what the servers say of themselves (`component/paths`), so that nothing of theirs
+//! changes with a role.
 
 pub mod base;
 pub mod cli;
