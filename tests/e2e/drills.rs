@@ -283,7 +283,12 @@ pub fn the_primary_is_stopped(w: &mut World) {
         assert!(w.get("/").contains("Welcome"), "what is on the replica is not read");
     }
     let run = w.foobar(&["verify"]);
-    run.ends(3).says(&["web-01", unit, "the site is healthy through the balancer"]);
+    run.ends(3).says(&[
+        "web-01",
+        unit,
+        "the site is healthy through the balancer",
+        "`foobar failover` goes on without it",
+    ]);
     assert_eq!(closed(w, "web-02"), "1", "the replica was opened by somebody");
     w.foobar(&["plan"]).ends(0).says(&[&format!("start {unit}"), "make the primary writable"]);
     assert_eq!(closed(w, "web-02"), "1");

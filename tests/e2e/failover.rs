@@ -158,26 +158,31 @@ pub fn a_host_that_cannot_be_reached_may_live(w: &mut World) {
     w.foobar(&["failover", "--is-off", "web-02", "--yes"])
         .ends(1)
         .says(&["web-02: it is said to be off, and it answers"]);
-    // foobar's own way is barred, the replica's is not.
-    w.on("web-01", "nft 'add table inet e2e_wall; add chain inet e2e_wall in { type filter hook input priority -20; }; add rule inet e2e_wall in tcp dport 22 drop'");
+    // foobar's own way leads nowhere, the replica's is not touched.
+    let known = w.lab.dir().join("ssh_config");
+    let barred = w.dir.join("barred");
+    fs::write(&barred, format!("Host web-01\n  Port 9\nMatch all\nInclude {}\n", known.display())).unwrap();
+    let barred = ["--ssh-config", barred.to_str().unwrap()];
     w.cold();
-    let short = ["--connect-timeout", "3s"];
-    fail_over(w, &[&["--yes"], &short[..]].concat()).ends(1).says(&["web-01: it cannot be reached", "--is-off web-01"]);
-    let words = [&["--yes", "--allow-loss", "--is-off", "web-01"], &short[..]].concat();
-    let run = fail_over(w, &words);
+    fail_over(w, &[&["--yes"], &barred[..]].concat())
+        .ends(1)
+        .says(&["web-01: it cannot be reached", "--is-off web-01"]);
+    let words = ["--yes", "--allow-loss", "--is-off", "web-01"];
+    let run = fail_over(w, &[&words, &barred[..]].concat());
     assert_ne!(run.code, 0);
     run.says(&["it still hears from web-01"]);
     one_writes(w, "web-01");
-    w.on("web-01", "nft delete table inet e2e_wall");
     w.cold();
     w.is_converged();
 
     let bank = Bank::open(w, "web-01", "web-02", WAY);
     w.lab.kill_host("web-01").unwrap();
     w.cold();
-    let unsure = [&["--yes", "--is-off", "web-01"], &short[..]].concat();
-    fail_over(w, &unsure).ends(1).says(&["what is lost is unknown", "--allow-loss"]);
-    let run = fail_over(w, &words);
+    let short = ["--connect-timeout", "3s"];
+    fail_over(w, &[&["--yes", "--is-off", "web-01"], &short[..]].concat())
+        .ends(1)
+        .says(&["what is lost is unknown", "--allow-loss"]);
+    let run = fail_over(w, &[&words, &short[..]].concat());
     run.ends(0).says(&["let web-02 take the writes", "web-01: it cannot be reached, and is left out"]);
     bank.goes_on(w);
     w.lab.start_host("web-01").unwrap();

@@ -75,10 +75,15 @@ fn complaint(answer: &Answer) -> String {
 
 fn writable(mysql: &Mysql, host: &HostName) -> Check {
     let script = opened(mysql).line("root 'SELECT @@GLOBAL.read_only'");
-    Check::new(NAME, host, "the primary takes writes", script, |answer| match answer.stdout.trim() {
+    Check::new(NAME, host, "the primary takes writes", script, |answer| {
+        match answer.stdout.trim() {
         "0" => Verdict::Pass("read_only is off".into()),
         "1" => Verdict::Fail("it is read-only: run foobar apply".into()),
+        said if said.contains("ERROR 2002") => Verdict::Fail(
+            "its server does not run: `foobar apply` starts it; where that is no use, `foobar failover` goes on without it".into(),
+        ),
         _ => Verdict::Error(complaint(answer)),
+    }
     })
 }
 
