@@ -70,6 +70,12 @@ impl Site {
         std::iter::once(&self.topology.site).chain(&self.topology.aliases).collect()
     }
 
+    /// The database servers in the order of the hosts, which no change of roles touches: what a file lists goes by it.
+    pub fn database_hosts(&self) -> Vec<&HostName> {
+        let mysql = self.topology.mysql.as_ref();
+        self.hosts().filter(|host| mysql.is_some_and(|m| m.hosts().any(|h| h == *host))).collect()
+    }
+
     /// All hosts, in the file's order.
     pub fn hosts(&self) -> impl Iterator<Item = &HostName> {
         self.topology.hosts.iter().map(|h| &h.name)

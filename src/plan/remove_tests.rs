@@ -16,12 +16,13 @@ fn wants(topology: Topology) -> Desired {
     desired::compile(&testing::site(topology)).unwrap()
 }
 
-/// Hosts that note all that a topology asks of them, with more lines for some.
+/// Hosts that note all that a topology asks of them, with more lines for some; the database of web-02 follows web-01's.
 fn noted(topology: Topology, more: &[(&str, &str)]) -> BTreeMap<HostName, Observation> {
     let desired = wants(topology);
     let mut all = BTreeMap::new();
     for name in ["lb-01", "web-01", "web-02"] {
         let mut text = String::from("registry\tyes\nstate\tyes\n");
+        text.push_str(if name == "web-02" { "follows\t/var/lib/mysql\n" } else { "" });
         let mut lines = BTreeSet::new();
         for wanted in desired.wanted.iter().filter(|w| w.host.as_str() == name) {
             lines.extend(wanted.resource.footprint().iter().map(Owned::line));

@@ -116,6 +116,7 @@ impl Pair {
             dialect: self.dialect,
             schemas: vec!["foo_bar".into(), CANARY.into()],
             logins: LOGINS.iter().map(login).collect(),
+            servers: vec![name(0), name(1)],
         };
         let wait = Acknowledged { dialect: self.dialect, unit: unit(), on: true };
         let all: [(usize, Box<dyn Resource>); 6] = [
@@ -490,6 +491,7 @@ fn a_password_that_changes_leaves_the_former_one_in_force_until_its_users_have_t
             dialect: *dialect,
             schemas: vec!["foo_bar".into(), CANARY.into()],
             logins: LOGINS.iter().map(login).collect(),
+            servers: vec![name(0), name(1)],
         };
         let steps = |pair: &Pair| {
             let all: [(usize, Box<dyn Resource>); 3] = [
