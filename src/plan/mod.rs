@@ -14,6 +14,7 @@ pub mod observe;
 pub mod reboot;
 pub mod remove;
 pub mod rendered;
+pub mod roles;
 pub mod rollout;
 pub mod saved;
 pub mod seal;

@@ -5,6 +5,8 @@ mod checks;
 mod origin;
 mod server;
 
+pub use checks::WRITABLE;
+
 use super::{
     Check, Component, Desired, Endpoint, Peers, Source,
     names::{
