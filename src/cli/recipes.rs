@@ -64,7 +64,7 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
         screen.say(&line);
     }
     match args.json.json {
-        true => screen.data(&json::plan_after(&look.plan, &look.cut_off, &singles)),
+        true => screen.data(&json::plan_after(&look.plan, &look.cut_off, &look.notes, &singles)),
         false => screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style()))),
     }
     carry::bounded(screen, &args.bound, &look.plan)?;
