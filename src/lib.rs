@@ -57,11 +57,12 @@
 //! # Who takes the writes
 //!
 //! No file on a host says which server of the database is the primary: all of them boot closed, and the one that the topology
-//! names is opened at run time. A plan of changes never moves that; `plan/switchover.rs` does, by the roles that the servers
-//! have (`resource/db_switch.rs`: how each changes its own), and `topology/edit.rs` has the user's file follow. Where the
-//! primary is gone, `plan/failover.rs` chooses who goes on (`resource/db_failover.rs`: what is lost with it, and how it is kept
-//! from coming back). Applications go by what the servers say of themselves (`component/paths`), so that nothing of theirs
-//! changes with a role.
+//! names is opened at run time. A plan of changes never moves that: where the servers have other roles than the file says
+//! (`plan/roles.rs`), the state is compiled anew with theirs, and compared with the same answers. `plan/switchover.rs` moves it,
+//! by the roles that they have (`resource/db_switch.rs`: how each changes its own), and `topology/edit.rs` has the user's file
+//! follow. Where the primary is gone, `plan/failover.rs` chooses who goes on (`resource/db_failover.rs`: what is lost with it,
+//! and how it is kept from coming back). Applications go by what the servers say of themselves (`component/paths`), and what is
+//! written, noted and kept on a host is the same whatever role its server has, so that nothing there changes with one.
 
 pub mod base;
 pub mod cli;

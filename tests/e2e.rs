@@ -140,6 +140,7 @@ const CASES: &[Case] = &[
     ("database::a_replica_is_seeded_from_a_primary_with_data", database::a_replica_is_seeded_from_a_primary_with_data),
     ("switchover::a_switchover_that_would_hurt_is_refused", switchover::a_switchover_that_would_hurt_is_refused),
     ("switchover::no_write_is_lost_in_a_switchover", switchover::no_write_is_lost_in_a_switchover),
+    ("switchover::a_plan_follows_the_roles_that_it_finds", switchover::a_plan_follows_the_roles_that_it_finds),
     (
         "switchover::the_primary_opens_again_where_nobody_takes_over",
         switchover::the_primary_opens_again_where_nobody_takes_over,

@@ -46,7 +46,7 @@ pub struct TemplateError {
 }
 
 /// The templates of one run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Templates {
     tera: Tera,
     /// The texts, by name, and whether each is the user's own.

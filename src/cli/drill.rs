@@ -1,6 +1,6 @@
 //! `foobar drill`: what is taken away and from where it is watched, the question before it, and what is said after it.
 
-use super::{args::drill::DrillArgs, exit::Exit, gather, held, lock, screen::Screen, work::Work};
+use super::{args::drill::DrillArgs, exit::Exit, gather, held, live::Live, lock, screen::Screen, work::Work};
 use crate::{
     base::{
         digest::sha256,
@@ -21,13 +21,18 @@ struct Target {
     units: Vec<String>,
 }
 
-/// Finds what the user means; the error says what there is.
+/// Finds what the user means, and says whether it may be taken away.
 fn target(site: &Site, what: &str) -> Result<Target, (String, String)> {
+    checked(site, found(site, what)?)
+}
+
+/// Finds what the user means; the error says what there is.
+fn found(site: &Site, what: &str) -> Result<Target, (String, String)> {
     let (part, at) = what.split_once('@').map_or((what, None), |(part, host)| (part, Some(host)));
     let services = |host: &HostName| parts::services(site, host).unwrap_or_default();
     if let (None, Some(host)) = (at, site.hosts().find(|h| h.as_str() == part)) {
         let units = services(host).into_iter().flat_map(|(_, units)| units).collect();
-        return checked(site, Target { host: host.clone(), units });
+        return Ok(Target { host: host.clone(), units });
     }
     let known: BTreeSet<&str> =
         site.hosts().flat_map(|host| services(host).into_iter().map(|(part, _)| part)).collect();
@@ -45,8 +50,8 @@ fn target(site: &Site, what: &str) -> Result<Target, (String, String)> {
     let is_primary = |t: &Target| part == "mysql" && site.topology.mysql.as_ref().is_some_and(|m| m.primary == t.host);
     let replica = site.topology.mysql.as_ref().and_then(|m| m.replicas.first());
     match replica.filter(|_| at.is_none() && is_primary(&found)) {
-        Some(host) => checked(site, Target { host: host.clone(), ..found }),
-        None => checked(site, found),
+        Some(host) => Ok(Target { host: host.clone(), ..found }),
+        None => Ok(found),
     }
 }
 
@@ -80,15 +85,21 @@ pub async fn run(screen: &Screen, args: &DrillArgs) -> Result<Exit, Exit> {
         screen.problem("foobar::drill", what, help);
         Exit::Usage
     };
-    let target = target(&gathered.site, &args.what).map_err(|(what, help)| refuse(&what, &help))?;
+    found(&gathered.site, &args.what).map_err(|(what, help)| refuse(&what, &help))?;
     if gathered.site.topology.haproxy.is_none() {
         return Err(refuse("without a balancer there is nothing to ask", "add `haproxy: { on: [lb-01] }`"));
     }
-    let Some(from) = viewer(&gathered.site, &target.host).cloned() else {
+    let mut work = Work::of(screen, gathered, &args.reach, None)?;
+    // Which server may not be taken away, the servers say.
+    if let Some(live) = Live::asked(screen, &work).await {
+        live.tell(screen, "drilled");
+        work.site = live.site;
+    }
+    let target = target(&work.site, &args.what).map_err(|(what, help)| refuse(&what, &help))?;
+    let host = target.host.clone();
+    let Some(from) = viewer(&work.site, &host).cloned() else {
         return Err(refuse("there is no other host to ask from", "a drill needs a second host"));
     };
-    let host = target.host.clone();
-    let mut work = Work::of(screen, gathered, &args.reach, None)?;
     work.limit = [host.clone()].into();
     let seconds = args.away.as_secs();
     let short: Vec<&str> = target.units.iter().map(|u| u.trim_end_matches(".service")).collect();

@@ -73,9 +73,6 @@ pub async fn run(screen: &Screen, args: &FailoverArgs) -> Result<Exit, Exit> {
     let mut is_there = false;
     let mut taken = None;
     let ended = carry::run(screen, &work, &order, async |look| {
-        for text in &look.notes {
-            screen.events().tell(Event::Note { host: None, text: text.clone() });
-        }
         taken = look.plan.steps.iter().find(|s| s.resource == switchover::taken()).map(|s| s.id);
         is_there = heir.is_open;
         if look.plan.is_empty() && !order.json {

@@ -34,12 +34,12 @@ pub fn run<'a>(work: &Work, look: &Look, leases: &'a Leases, undoes: bool) -> Ru
     }
 }
 
-/// Says on stderr, and among the events, which runs were cut off, and whose clock is far off.
+/// Says on stderr, and among the events, which runs were cut off, whose clock is far off, and what else there is to say.
 pub fn note(screen: &Screen, look: &Look) {
     for (host, ahead) in &look.clocks {
         screen.events().tell(Event::Note { host: Some(host.clone()), text: clock::note(*ahead) });
     }
-    for text in journal::notes(&look.cut_off, !look.plan.is_empty()) {
+    for text in journal::notes(&look.cut_off, !look.plan.is_empty()).into_iter().chain(look.notes.clone()) {
         screen.events().tell(Event::Note { host: None, text });
     }
 }

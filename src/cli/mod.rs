@@ -16,6 +16,7 @@ mod held;
 mod history;
 mod lab;
 pub mod limit;
+mod live;
 mod local;
 mod lock;
 mod pack;

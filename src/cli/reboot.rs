@@ -8,7 +8,7 @@ use super::{
     screen::Screen,
     work::{Task, Work},
 };
-use crate::{event::Event, plan::remove::Removal};
+use crate::plan::remove::Removal;
 
 /// `foobar reboot`
 pub async fn run(screen: &Screen, args: &RebootArgs) -> Result<Exit, Exit> {
@@ -27,9 +27,6 @@ pub async fn run(screen: &Screen, args: &RebootArgs) -> Result<Exit, Exit> {
         undoes: false,
     };
     carry::run(screen, &work, &order, async |look| {
-        for text in &look.notes {
-            screen.events().tell(Event::Note { host: None, text: text.clone() });
-        }
         if look.plan.is_empty() && !order.json {
             screen.data("No host is to be rebooted.\n");
             return Err(Exit::Done);

@@ -8,14 +8,15 @@ use super::{
     carry,
     exit::Exit,
     gather, history,
+    live::Live,
     screen::Screen,
     sealed,
     work::{self, Work},
 };
 use crate::{
     base::script::Script,
-    component::{Check, Verdict, names::SITE_CA},
-    engine,
+    component::{Check, Verdict, mysql::WRITABLE, names::SITE_CA},
+    engine::{self, verify::Outcome},
     report::{self, Verbosity, checks, json, plan},
     topology::spof,
     transport::Transport as _,
@@ -64,7 +65,7 @@ pub async fn plan(screen: &Screen, args: &PlanArgs) -> Result<Exit, Exit> {
         screen.say(&line);
     }
     match args.json.json {
-        true => screen.data(&json::plan_after(&look.plan, &look.cut_off, &singles)),
+        true => screen.data(&json::plan_after(&look.plan, &look.cut_off, &look.notes, &singles)),
         false => screen.data(&plan::text(&look.plan, &carry::view(screen, args.diff.style()))),
     }
     carry::bounded(screen, &args.bound, &look.plan)?;
@@ -103,17 +104,38 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
 
 /// `foobar verify`
 pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
-    let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
+    let mut work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
         return Ok(work.list(screen, &args.json));
     }
-    Ok(prove(screen, &work, &work::checks(&work), args.json.json).await)
+    let started = Instant::now();
+    let mut checks = work::checks(&work);
+    let mut outcome = engine::verify::verify(&work.ssh, &checks, &screen.events()).await;
+    let mut verdicts = checks.iter().zip(&outcome.verdicts);
+    // What was claimed of roles that the servers do not have says nothing of the site.
+    if verdicts.any(|(check, verdict)| check.title == WRITABLE && matches!(verdict, Verdict::Fail(_)))
+        && let Some(live) = Live::asked(screen, &work).await
+    {
+        screen.clear();
+        screen.begin_anew();
+        live.tell(screen, "proved");
+        work.site = live.site.clone();
+        checks = work::checks(&work);
+        checks.push(live.check());
+        outcome = engine::verify::verify(&work.ssh, &checks, &screen.events()).await;
+    }
+    Ok(proved(screen, &work, &outcome, started, args.json.json))
 }
 
 /// Makes checks and tells how they ended.
 pub async fn prove(screen: &Screen, work: &Work, checks_to_make: &[Check], is_json: bool) -> Exit {
     let started = Instant::now();
     let outcome = engine::verify::verify(&work.ssh, checks_to_make, &screen.events()).await;
+    proved(screen, work, &outcome, started, is_json)
+}
+
+/// Tells how checks ended.
+fn proved(screen: &Screen, work: &Work, outcome: &Outcome, started: Instant, is_json: bool) -> Exit {
     screen.clear();
     let text = {
         let show = screen.show();

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     base::name::HostName,
     component::mysql,
-    event::Event,
     plan::{StepId, remove::Removal, switchover},
     report::record::Fate,
     topology::edit,
@@ -47,9 +46,6 @@ pub async fn run(screen: &Screen, args: &SwitchoverArgs) -> Result<Exit, Exit> {
     };
     let mut moved: Option<Moved> = None;
     let ended = carry::run(screen, &work, &order, async |look| {
-        for text in &look.notes {
-            screen.events().tell(Event::Note { host: None, text: text.clone() });
-        }
         let taken = look.plan.steps.iter().find(|s| s.resource == switchover::taken()).map(|s| s.id);
         moved = Some(taken.map_or(Moved::Already, Moved::By));
         if look.plan.is_empty() && !order.json {

@@ -5,7 +5,9 @@ use super::{
     descriptors,
     exit::Exit,
     gather::{self, Gathered},
-    held, limit,
+    held,
+    limit::{self, Pattern},
+    live::Live,
     screen::Screen,
 };
 use crate::{
@@ -45,6 +47,8 @@ pub struct Work {
     pub hosts: Vec<HostName>,
     /// Those that `--limit` leaves.
     pub limit: BTreeSet<HostName>,
+    /// What `--limit` said, where it stands for roles as well.
+    pub patterns: Vec<Pattern>,
     /// The connections.
     pub ssh: Ssh,
     /// Replicas whose data goes, to be filled anew.
@@ -88,6 +92,9 @@ pub struct Look {
     pub clocks: Vec<(HostName, i64)>,
 }
 
+/// What is done with the roles that the database's servers have, in a word for people.
+const PLANNED: &str = "planned";
+
 /// Reads the site and what it names; everything wrong with it has been said when it fails.
 pub fn read(screen: &Screen, args: &SiteArgs) -> Result<Gathered, Exit> {
     gather::gather(&args.file, args.inventory.as_deref(), args.templates.as_deref())
@@ -106,6 +113,7 @@ impl Work {
         if !gathered.warnings.is_empty() {
             screen.say(&format!("{} about the topology: `foobar validate` shows more\n", gathered.warnings));
         }
+        let patterns = limited.map(|args| args.limit.clone()).unwrap_or_default();
         let limit = match limited {
             None => None,
             Some(args) => {
@@ -117,7 +125,7 @@ impl Work {
                 Some(left.into_iter().collect())
             }
         };
-        Self::of(screen, gathered, reach, limit)
+        Ok(Self { patterns, ..Self::of(screen, gathered, reach, limit)? })
     }
 
     /// Prepares the ways to the hosts of a site that was read; without a limit, all of them may be written to.
@@ -153,6 +161,7 @@ impl Work {
             site,
             hosts,
             limit,
+            patterns: Vec::new(),
             ssh,
             saved,
             renew: BTreeSet::new(),
@@ -171,7 +180,7 @@ impl Work {
 
     /// Asks every host what it is, one exec each, and makes the plan: to what the topology wants, or to nothing at all.
     pub async fn look(&self, screen: &Screen, removal: Removal) -> Result<Look, Exit> {
-        let desired = self.desired(screen, removal)?;
+        let desired = self.desired(screen, &self.site, removal)?;
         let seen = engine::observe::observe(&self.ssh, &self.hosts, &desired, &screen.events()).await;
         let seen = seen.map_err(|errors| {
             screen.silent(&errors);
@@ -180,11 +189,11 @@ impl Work {
         self.judge(screen, &desired, seen, removal)
     }
 
-    fn desired(&self, screen: &Screen, removal: Removal) -> Result<Desired, Exit> {
+    fn desired(&self, screen: &Screen, site: &Site, removal: Removal) -> Result<Desired, Exit> {
         if removal.everything {
             return Ok(Desired::default());
         }
-        let mut desired = compile(screen, &self.site)?;
+        let mut desired = compile(screen, site)?;
         for host in self.hosts.iter().filter(|_| matches!(self.task, Task::Reboot(_))) {
             desired.want(host, Asked, []);
         }
@@ -197,7 +206,7 @@ impl Work {
 
     /// Asks every host what it is, and goes on without those that cannot be reached: they are the run's no more.
     pub async fn whoever_answers(&mut self, screen: &Screen) -> Result<BTreeMap<HostName, Observation>, Exit> {
-        let desired = self.desired(screen, Removal::default())?;
+        let desired = self.desired(screen, &self.site, Removal::default())?;
         let (seen, errors) = engine::observe::whoever_answers(&self.ssh, &self.hosts, &desired, &screen.events()).await;
         let is_gone =
             |e: &&TransportError| matches!(e.kind, TransportErrorKind::Unreachable | TransportErrorKind::Lost);
@@ -222,7 +231,7 @@ impl Work {
         leases: &Leases,
         patience: Duration,
     ) -> Result<Look, Exit> {
-        let desired = self.desired(screen, removal)?;
+        let desired = self.desired(screen, &self.site, removal)?;
         let seen = leases.observe(&self.ssh, &self.hosts, &desired, patience, &screen.events()).await;
         self.judge(screen, &desired, seen.map_err(|blocked| held::blocked(screen, &blocked))?, removal)
     }
@@ -234,6 +243,23 @@ impl Work {
         seen: BTreeMap<HostName, Observation>,
         removal: Removal,
     ) -> Result<Look, Exit> {
+        let live = match &self.task {
+            Task::Switchover(..) | Task::Failover(..) => None,
+            _ if removal.everything => None,
+            _ => Live::of(self, &seen).map_err(|refusal| {
+                screen.refusals(&[refusal]);
+                Exit::Failed
+            })?,
+        };
+        // The roles that were found, in place of the file's: what was asked of each server is the same.
+        let as_found = match &live {
+            Some(live) => {
+                live.limited(screen, self)?;
+                Some(self.desired(screen, &live.site, removal)?)
+            }
+            None => None,
+        };
+        let desired = as_found.as_ref().unwrap_or(desired);
         let mut mint = SystemMint;
         let secrets = settle::settle(&desired.secrets, &seen, &self.renew, &mut mint).map_err(|why| {
             screen.problem("foobar::secret", &why, "give it where the topology says, then run foobar again");
@@ -256,12 +282,18 @@ impl Work {
             Task::Switchover(servers, to) => switchover::plan(&basis, servers, to).map(|m| (m.plan, m.notes)),
             Task::Failover(servers, ask) => failover::plan(&basis, servers, ask).map(|m| (m.plan, m.notes)),
             Task::Changes if self.reseed.is_empty() => diff::diff(&basis).map(|plan| (plan, Vec::new())),
-            Task::Changes => self.reseeded(&basis).map(|plan| (plan, Vec::new())),
+            Task::Changes => self
+                .reseeded(live.as_ref().map_or(&self.site, |live| &live.site), &basis)
+                .map(|plan| (plan, Vec::new())),
         };
-        let (plan, notes) = made.map_err(|refusals| {
+        let (plan, mut notes) = made.map_err(|refusals| {
+            if let Some(live) = &live {
+                live.tell(screen, PLANNED);
+            }
             screen.refusals(&refusals);
             Exit::Failed
         })?;
+        notes.splice(0..0, live.iter().flat_map(|live| live.notes(PLANNED)));
         let key = seal::trait_key(&secrets);
         let traits = seen.iter().map(|(host, observation)| {
             let asked = observe::collectors(desired.wanted.iter().filter(|w| w.host == *host));
@@ -274,8 +306,8 @@ impl Work {
 }
 
 impl Work {
-    fn reseeded(&self, basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
-        let servers = mysql::servers(&self.site);
+    fn reseeded(&self, site: &Site, basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
+        let servers = mysql::servers(site);
         let seen = reseed::emptied(servers.as_ref(), basis.seen, &self.reseed, basis.limit)?;
         let mut plan = diff::diff(&Basis { seen: &seen, ..*basis })?;
         if let Some(servers) = &servers {
@@ -297,7 +329,7 @@ impl Work {
 }
 
 /// Hosts by role, for `--limit @nginx`: a role is a key of the topology, and `primary` and `replicas` are its own.
-fn roles(site: &Site) -> BTreeMap<String, Vec<HostName>> {
+pub fn roles(site: &Site) -> BTreeMap<String, Vec<HostName>> {
     let t = &site.topology;
     let mut roles = BTreeMap::new();
     let mut add = |role: &str, hosts: Option<Vec<HostName>>| {

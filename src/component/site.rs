@@ -10,7 +10,7 @@ use crate::base::{
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// A validated site.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Site {
     /// The topology, valid.
     pub topology: Topology,
@@ -68,6 +68,22 @@ impl Site {
     /// The site's name and its aliases.
     pub fn names(&self) -> Vec<&DomainName> {
         std::iter::once(&self.topology.site).chain(&self.topology.aliases).collect()
+    }
+
+    /// The database servers in the order of the hosts, which no change of roles touches: what a file lists goes by it.
+    pub fn database_hosts(&self) -> Vec<&HostName> {
+        let mysql = self.topology.mysql.as_ref();
+        self.hosts().filter(|host| mysql.is_some_and(|m| m.hosts().any(|h| h == *host))).collect()
+    }
+
+    /// The same site with another of its database servers as the primary, and the former one in its place.
+    pub fn with_primary(&self, host: &HostName) -> Self {
+        let mut site = self.clone();
+        let Some(mysql) = &mut site.topology.mysql else { return site };
+        if let Some(place) = mysql.replicas.iter_mut().find(|replica| *replica == host) {
+            std::mem::swap(place, &mut mysql.primary);
+        }
+        site
     }
 
     /// All hosts, in the file's order.

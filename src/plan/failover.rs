@@ -6,6 +6,7 @@
 use super::{
     Plan,
     diff::{self, Basis},
+    roles,
     switchover::{Live, Moving, Order},
 };
 use crate::{
@@ -77,12 +78,8 @@ pub fn heir(servers: &Servers, seen: &BTreeMap<HostName, Observation>, ask: &Ask
         );
     }
     let open = live.open();
-    if open.len() > 1 {
-        return refuse(
-            open[1],
-            format!("{} take writes at the same time, and their data part", names(&open)),
-            "make the one that the site does not write to read-only by hand, then see what only it has: `foobar plan`",
-        );
+    if let Some(refusal) = roles::parted(servers.dialect, &open) {
+        return Err(vec![refusal]);
     }
     if let Some(open) = open.first() {
         if **open == servers.primary || ask.to.as_ref().is_some_and(|to| to != *open) {

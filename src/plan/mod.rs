@@ -16,6 +16,7 @@ pub mod reboot;
 pub mod remove;
 pub mod rendered;
 pub mod reseed;
+pub mod roles;
 pub mod rollout;
 pub mod saved;
 pub mod seal;

@@ -8,7 +8,7 @@ use crate::{
     base::name::HostName,
     component::Desired,
     resource::{
-        Change, Observation, Refusal, ResourceId,
+        Change, Impact, Observation, Refusal, ResourceId,
         owned::{self, Kind, OWNED, Origin, Owned},
         removal,
         service::Service,
@@ -54,8 +54,9 @@ enum Phase {
     Front(u8),
     Logins,
     Schemas,
-    /// A database server: replicas, then their primary.
-    Behind(u8),
+    /// A database server, and whether it is one that follows nobody: replicas, then their primary, which would wait for who
+    /// still listens to it.
+    Behind(bool),
     Files,
     HandBack,
     Releases,
@@ -125,20 +126,25 @@ fn of_host(scope: &Scope<'_>, host: &HostName, seen: &Observation, steps: &[Step
         items.push(Item { host: host.clone(), phase, id, change, makes_room_for });
     };
 
+    let follows = owned::follows(seen);
+    let mut logins: Vec<&Owned> = of(Kind::Login).collect();
     for service in of(Kind::Service) {
         let room = needs_room(service, &wanted, host, steps);
         let layer = service.field(0).parse().unwrap_or_default();
         match service.origin {
             Origin::Found if room.is_none() => add(Phase::HandBack, removal::hand_back(service), None),
-            _ if layer < DATABASES => add(Phase::Front(layer), removal::stop(service), room),
+            _ if layer < DATABASES => add(Phase::Front(layer), removal::stop(service, &[]), room),
             _ => {
-                let (id, change) = removal::stop(service);
+                // A replica's accounts are a part of its data.
+                let left = if follows { std::mem::take(&mut logins) } else { Vec::new() };
+                let (id, change) = removal::stop(service, &left);
+                let change = change.impact(if follows { Impact::ConnectionDrop } else { Impact::WriteOutage });
                 let kept = noted.iter().find(|o| o.kind == Kind::Data).filter(|_| !scope.removal.databases);
                 let change = match kept {
                     Some(data) => change.detail(format!("its data stays in {}", data.name)),
                     None => change,
                 };
-                add(Phase::Behind(layer), (id, change), room);
+                add(Phase::Behind(!follows), (id, change), room);
             }
         }
     }
@@ -146,8 +152,8 @@ fn of_host(scope: &Scope<'_>, host: &HostName, seen: &Observation, steps: &[Step
         let all: Vec<&Owned> = of(kind).collect();
         (!all.is_empty()).then_some(all)
     };
-    if let Some(all) = some(Kind::Login) {
-        add(Phase::Logins, removal::logins(&all), None);
+    if !logins.is_empty() {
+        add(Phase::Logins, if follows { removal::left(&logins) } else { removal::logins(&logins) }, None);
     }
     let mut groups: BTreeMap<&str, Vec<&Owned>> = BTreeMap::new();
     of(Kind::File).for_each(|file| groups.entry(file.field(0)).or_default().push(file));

@@ -16,12 +16,13 @@ fn wants(topology: Topology) -> Desired {
     desired::compile(&testing::site(topology)).unwrap()
 }
 
-/// Hosts that note all that a topology asks of them, with more lines for some.
+/// Hosts that note all that a topology asks of them, with more lines for some; the database of web-02 follows web-01's.
 fn noted(topology: Topology, more: &[(&str, &str)]) -> BTreeMap<HostName, Observation> {
     let desired = wants(topology);
     let mut all = BTreeMap::new();
     for name in ["lb-01", "web-01", "web-02"] {
         let mut text = String::from("registry\tyes\nstate\tyes\n");
+        text.push_str(if name == "web-02" { "follows\t/var/lib/mysql\n" } else { "" });
         let mut lines = BTreeSet::new();
         for wanted in desired.wanted.iter().filter(|w| w.host.as_str() == name) {
             lines.extend(wanted.resource.footprint().iter().map(Owned::line));
@@ -205,4 +206,28 @@ fn a_host_of_an_older_foobar_is_noted_before_it_is_destroyed() {
     assert_eq!(refusals.len(), 1);
     assert_eq!(refusals[0].to_string(), "web-02: an older foobar was at work there, and did not note what it made");
     assert!(removed(&seen, &Desired::default(), EVERYTHING, &["web-01"], vec![]).is_ok());
+}
+
+#[test]
+fn an_account_is_dropped_where_it_is_made_and_noted_as_gone_where_it_is_copied() {
+    let mut less = testing::topology();
+    less.app.as_mut().unwrap().migrate = None;
+    let text = plain(&noted(testing::topology(), &[]), &wants(less), vec![]);
+    let about: Vec<&str> = text.lines().filter(|l| l.contains("app_migrate")).collect();
+    assert_eq!(
+        about,
+        [
+            "0 web-01: drop database account app_migrate [none] <- ",
+            "1 web-02: note that the database account app_migrate goes [none] <- "
+        ]
+    );
+    // A replica that leaves keeps them, as a part of its data: they are forgotten with its server.
+    let mut alone = testing::topology();
+    alone.mysql.as_mut().unwrap().replicas.clear();
+    let seen = noted(testing::topology(), &[]);
+    let steps = removed(&seen, &wants(alone), Removal::default(), &[], vec![]).unwrap().0;
+    let of_database = |s: &&Step| s.host == host("web-02") && s.change.summary.contains("database account");
+    assert!(!steps.iter().any(|s| of_database(&s)), "{}", shown(&steps));
+    let stop = steps.iter().find(|s| s.change.summary.contains("disable mariadb")).unwrap();
+    assert!(stop.change.script.text().contains("login\tapp_rw\t"), "{:?}", stop.change.script);
 }

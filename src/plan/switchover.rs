@@ -6,6 +6,7 @@ use super::{
     Plan, Step, StepId,
     diff::{self, Basis},
     group::Group,
+    roles,
 };
 use crate::{
     base::name::HostName,
@@ -85,13 +86,8 @@ pub fn plan(basis: &Basis<'_>, servers: &Servers, to: &HostName) -> Result<Movin
         );
     }
     let open = live.open();
-    if open.len() > 1 {
-        let names: Vec<&str> = open.iter().map(|h| h.as_str()).collect();
-        return refuse(
-            open[1],
-            format!("{} take writes at the same time, and their data part", names.join(" and ")),
-            "make the one that the site does not write to read-only by hand, then see what only it has: `foobar plan`",
-        );
+    if let Some(refusal) = roles::parted(servers.dialect, &open) {
+        return Err(vec![refusal]);
     }
     // One that was cut off left nobody open: the server that gave the writes up is who the other one follows.
     let from = match open.first() {

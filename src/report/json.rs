@@ -126,10 +126,10 @@ pub fn secrets(known: &[(&str, &str)]) -> String {
     pretty(&json!({ "schema": SCHEMA, "command": "rotate", "secrets": known }))
 }
 
-/// The same with the runs before it that were cut off, in `cut_off`, and what is there once.
-pub fn plan_after(plan: &Plan, cut_off: &[CutOff], singles: &[Single]) -> String {
+/// The same with the runs before it that were cut off, in `cut_off`, what is worth saying beside it, and what is there once.
+pub fn plan_after(plan: &Plan, cut_off: &[CutOff], notes: &[String], singles: &[Single]) -> String {
     let mut document = serde_json::to_value(PlanDocument::of(plan, "plan")).unwrap_or_default();
-    merge(&mut document, json!({ "cut_off": cut_off, "single_points_of_failure": singles }));
+    merge(&mut document, json!({ "cut_off": cut_off, "notes": notes, "single_points_of_failure": singles }));
     pretty(&document)
 }
 

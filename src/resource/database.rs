@@ -7,7 +7,7 @@ use super::{
     dialect::{Dialect, RECORDS, Server, account, identifier, literal},
     owned::{Kind, Owned},
 };
-use crate::base::{digest, script::Script, secret::Secret};
+use crate::base::{digest, name::HostName, script::Script, secret::Secret};
 use std::collections::BTreeSet;
 
 /// The schema in which checks leave a row for a moment.
@@ -49,6 +49,9 @@ pub struct Database {
     pub schemas: Vec<String>,
     /// Accounts that shall be there.
     pub logins: Vec<Login>,
+    /// All servers of the same data. Each keeps on record what it was told itself, and the accounts, with what was made of
+    /// their passwords, come to all of them: what any of them has on record of an account counts for the one that is asked.
+    pub servers: Vec<HostName>,
 }
 
 /// What a password is recorded as: a keyed digest, so that the record tells nobody anything.
@@ -92,23 +95,31 @@ impl Standing<'_> {
 }
 
 impl Database {
-    fn standing<'a>(login: &Login, server: &Server<'a>, seen: &Seen<'_>) -> Result<Standing<'a>, Refusal> {
+    /// What the servers have on record of an account: the digest that its password was set from, and what came of it.
+    fn records<'a>(&self, name: &str, seen: &Seen<'a>) -> Vec<&'a [String]> {
+        let others = self.servers.iter().filter(|host| *host != seen.host).filter_map(|host| seen.all.get(host));
+        let all = std::iter::once(seen.here).chain(others);
+        all.filter_map(|there| Server::new(self.dialect, there).record(name)).collect()
+    }
+
+    fn standing<'a>(&self, login: &Login, server: &Server<'a>, seen: &Seen<'_>) -> Result<Standing<'a>, Refusal> {
         let digest = recorded(seen, settled(seen, &login.secret)?);
         let row = server.rows("account").iter().find(|r| r.first() == Some(&login.name)).map(Vec::as_slice);
         let mut standing = Standing { row, digest, is_known: false, is_in_use: false };
-        let record = server.record(&login.name).unwrap_or_default();
+        let records = self.records(&login.name, seen);
+        let is_of = |record: &&[String]| record.get(1).is_none_or(|s| s == standing.field(2));
         // A run that was cut off has left the former one beside it, and the record of that.
-        standing.is_in_use = record.get(1).is_none_or(|s| s == standing.field(2)) || server.has_second(&login.name);
-        standing.is_known = row.is_some()
-            && record.first() == Some(&standing.digest)
-            && record.get(1).is_some_and(|s| s == standing.field(2));
+        let is_in_use = records.is_empty() || records.iter().any(is_of) || server.has_second(&login.name);
+        let knows = |r: &&[String]| r.first() == Some(&standing.digest) && r.len() > 1 && is_of(r);
+        let is_known = row.is_some() && records.iter().any(knows);
+        (standing.is_in_use, standing.is_known) = (is_in_use, is_known);
         Ok(standing)
     }
 
     /// Accounts whose password this plan replaces while the former one still opens them.
     pub fn replaced(&self, seen: &Seen<'_>) -> Vec<String> {
         let server = Server::new(self.dialect, seen.here);
-        let replaced = |login: &&Login| Self::standing(login, &server, seen).is_ok_and(|s| s.is_replaced());
+        let replaced = |login: &&Login| self.standing(login, &server, seen).is_ok_and(|s| s.is_replaced());
         self.logins.iter().filter(replaced).map(|l| l.name.clone()).collect()
     }
 
@@ -196,11 +207,11 @@ impl Resource for Database {
         }
         for login in &self.logins {
             let secret = settled(seen, &login.secret)?;
-            let standing = Self::standing(login, &server, seen)?;
+            let standing = self.standing(login, &server, seen)?;
             let (row, digest, ssl) = (standing.row, &standing.digest, standing.field(1) == "ANY");
             if row.is_none() || !ssl || !standing.is_known {
                 let name = &login.name;
-                by_hand &= row.is_some() && server.record(name).is_some_and(|r| r.first() == Some(digest));
+                by_hand &= row.is_some() && self.records(name, seen).iter().any(|r| r.first() == Some(digest));
                 details.push(match row {
                     None => format!("account {name}"),
                     Some(_) if !ssl => format!("{name}: require TLS"),

@@ -116,6 +116,7 @@ impl Pair {
             dialect: self.dialect,
             schemas: vec!["foo_bar".into(), CANARY.into()],
             logins: LOGINS.iter().map(login).collect(),
+            servers: vec![name(0), name(1)],
         };
         let wait = Acknowledged { dialect: self.dialect, unit: unit(), on: true };
         let all: [(usize, Box<dyn Resource>); 6] = [
@@ -490,6 +491,7 @@ fn a_password_that_changes_leaves_the_former_one_in_force_until_its_users_have_t
             dialect: *dialect,
             schemas: vec!["foo_bar".into(), CANARY.into()],
             logins: LOGINS.iter().map(login).collect(),
+            servers: vec![name(0), name(1)],
         };
         let steps = |pair: &Pair| {
             let all: [(usize, Box<dyn Resource>); 3] = [
@@ -534,6 +536,19 @@ fn a_password_that_changes_leaves_the_former_one_in_force_until_its_users_have_t
         let all = steps(&pair);
         assert!(!all[0].as_ref().is_some_and(|c| c.1.contains(kept)), "{dialect:?}: {all:?}");
     }
+}
+
+#[test]
+fn what_any_server_has_on_record_of_an_account_counts_for_a_new_primary() {
+    // Only the replica knows what the passwords were set from: it was the primary until a moment ago.
+    let moved = |n: usize, t: String| if n == 0 { without(t, "record\tapp") } else { t };
+    each(moved, &[]);
+    // A record of another password says nothing of the one that the account has.
+    let stale = |n: usize, t: String| match n {
+        0 => without(t, "record\tapp_ro"),
+        _ => without(t, "record\tapp_ro") + "record\tapp_ro\tx\ty\n",
+    };
+    each(stale, &["change schemas and accounts: app_ro: set the password again (it is not the one foobar set)"]);
 }
 
 /// What a script feeds to its client, decoded.

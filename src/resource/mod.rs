@@ -6,6 +6,7 @@ pub mod armed;
 pub mod database;
 #[cfg(test)]
 mod database_tests;
+pub mod db_copied;
 pub mod db_copier;
 pub mod db_directory;
 pub mod db_failover;

@@ -6,10 +6,11 @@ use crate::base::script::{Script, quote};
 use std::{fmt, str::FromStr};
 
 /// The registry: what foobar owns here, what of it has an original to go back to, which directories a kept data directory
-/// holds, and whether foobar was here at all. A host that an older foobar converged has secrets and no registry.
+/// holds, whether it is a replica's (as [`super::dialect::DATABASE`] tells it of a server that is stopped: no client is run
+/// for this), and whether foobar was here at all. A host that an older foobar converged has secrets and no registry.
 pub static OWNED: Collector = Collector {
     name: "owned",
-    volatile: &[],
+    volatile: &["follows"],
     body: r#"
 cd /var/lib/foobar 2>/dev/null || return 0
 for f in * originals; do case $f in lease* | '*') ;; *) [ ! -e "$f" ] || { printf 'state\tyes\n'; break; } ;; esac; done
@@ -23,6 +24,8 @@ printf 'registry\tyes\n'
 while IFS='	' read -r kind name _; do
   [ "$kind" = data ] || continue
   for d in "$name"/*/; do d=${d%/} d=${d##*/}; [ "$d" = '*' ] || printf 'held\t%s\t%s\n' "$name" "$d"; done
+  logs=0; [ ! -r "$name/relay.index" ] || while read -r log; do logs=$((logs + 1)); done <"$name/relay.index"
+  [ "$logs" = 0 ] || { [ "$logs" = 1 ] && ! grep -aq 'binlog\.[0-9]' "$name"/relay.0* 2>/dev/null; } || printf 'follows\t%s\n' "$name"
 done <owned
 :"#,
 };
@@ -170,6 +173,11 @@ pub fn noted(seen: &Observation) -> Vec<Owned> {
 /// The site that a host is noted to serve.
 pub fn site(seen: &Observation) -> Option<String> {
     noted(seen).into_iter().find(|o| o.kind == Kind::Site).map(|o| o.field(0).to_owned())
+}
+
+/// Whether the database server of a host follows another one, or does so again once it starts.
+pub fn follows(seen: &Observation) -> bool {
+    seen.get(&OWNED, "follows").is_some()
 }
 
 /// Whether an older foobar, which noted nothing, has been at work on this host.

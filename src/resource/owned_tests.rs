@@ -145,6 +145,23 @@ fn the_registry_is_read_as_it_was_written_and_loses_what_was_taken_away() {
     assert_eq!(all[2].list(2).collect::<Vec<_>>(), ["80", "443"]);
 }
 
+#[test]
+fn a_replicas_data_is_known_by_what_it_took_from_its_source() {
+    let host = Host::new("follows");
+    let data = host.0.join("data");
+    host.write("state/owned", &format!("data\t{}\tmade\tmariadb\tfoobar\n", data.display()));
+    let follows = |files: &[(&str, &str)]| {
+        let _ = fs::remove_dir_all(&data);
+        files.iter().for_each(|(name, text)| host.write(&format!("data/{name}"), text));
+        owned::follows(&host.seen())
+    };
+    assert!(!follows(&[("ibdata1", "")]));
+    assert!(follows(&[("relay.index", "./relay.000001\n./relay.000002\n"), ("relay.000002", "x")]));
+    assert!(follows(&[("relay.index", "./relay.000001\n"), ("relay.000001", "\u{0}binlog.000003\u{0}")]));
+    // MySQL begins one anew when it is told to forget its source.
+    assert!(!follows(&[("relay.index", "./relay.000001\n"), ("relay.000001", "\u{0}relay\u{0}")]));
+}
+
 /// What a registry does on a host that answers so.
 fn noted(wanted: &[Owned], answers: &[(&Collector, &str)]) -> Option<Change> {
     let mut here = Observation::default();

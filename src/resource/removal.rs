@@ -25,8 +25,8 @@ fn impact(owned: &Owned) -> Impact {
     all.into_iter().find(|i| i.word() == owned.field(1)).unwrap_or(Impact::ConnectionDrop)
 }
 
-/// A unit that ends for good.
-pub fn stop(service: &Owned) -> Removal {
+/// A unit that ends for good, and what is left to its data with it.
+pub fn stop(service: &Owned, left: &[&Owned]) -> Removal {
     let unit = quote(&service.name);
     let script = Script::new()
         .line(format!("if [ \"$(systemctl show --value -p LoadState {unit})\" != not-found ]; then"))
@@ -37,7 +37,8 @@ pub fn stop(service: &Owned) -> Removal {
         .line("fi")
         .line(format!("rm -f {STATE_DIR}/running/{unit}"));
     let short = service.name.strip_suffix(".service").unwrap_or(&service.name);
-    let change = Change::new(Action::Delete, format!("stop and disable {short}"), done(script, [service]));
+    let all = std::iter::once(&service).chain(left).copied();
+    let change = Change::new(Action::Delete, format!("stop and disable {short}"), done(script, all));
     (Service::key(&service.name), change.impact(impact(service)))
 }
 
@@ -177,6 +178,19 @@ pub fn logins(all: &[&Owned]) -> Removal {
     let change =
         Change::new(Action::Delete, format!("drop database {word} {}", names.join(", ")), script).detail(locked);
     (ResourceId::new("database", "accounts"), change)
+}
+
+/// Accounts of a database on a replica, which loses them by its primary's word.
+pub fn left(all: &[&Owned]) -> Removal {
+    let mut script = Script::new();
+    for login in all {
+        script = script.line(format!("rm -f {RECORDS}/{}", quote(&login.name)));
+    }
+    let names: Vec<&str> = all.iter().map(|s| s.name.as_str()).collect();
+    let (word, verb) = if names.len() == 1 { ("account", "goes") } else { ("accounts", "go") };
+    let summary = format!("note that the database {word} {} {verb}", names.join(", "));
+    let change = Change::new(Action::Delete, summary, done(script, all.iter().copied()));
+    (ResourceId::new("database", "accounts"), change.detail("it is a replica: they are dropped on its primary"))
 }
 
 /// Schemas that foobar made, in a server that has others beside them. On a replica they go without a trace in its log.

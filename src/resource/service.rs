@@ -344,8 +344,9 @@ impl Resource for Service {
     }
 
     fn footprint(&self) -> Vec<Owned> {
-        // Who is connected when it ends for good is cut off, whatever a restart would have meant.
-        let impact = self.restart_impact.max(Impact::ConnectionDrop).word();
+        // Who is connected when it ends for good is cut off, whatever a restart would have meant. What follows from the role
+        // that it has then is no part of a note.
+        let impact = Impact::ConnectionDrop.word();
         let fields = [self.layer.to_string(), impact.to_owned(), joined(&self.ports)];
         let short = self.unit.strip_suffix(".service").unwrap_or(&self.unit);
         let left =

@@ -73,7 +73,7 @@ fn closed(w: &World) -> &'static str {
     if w.engine() == "mysql" { "super_read_only" } else { "read_only" }
 }
 
-fn open(w: &World, host: &str) {
+pub fn open(w: &World, host: &str) {
     let statement = if w.engine() == "mysql" {
         "SET GLOBAL super_read_only=0; SET GLOBAL read_only=0"
     } else {
@@ -82,7 +82,7 @@ fn open(w: &World, host: &str) {
     sql(w, host, statement);
 }
 
-fn close(w: &World, host: &str) {
+pub fn close(w: &World, host: &str) {
     sql(w, host, &format!("SET GLOBAL {}=1", closed(w)));
 }
 

@@ -3,7 +3,7 @@
 use super::world::{Run, World, start};
 
 /// The program without a topology or an inventory of its own, somewhere else.
-fn elsewhere(w: &mut World, words: &[&str], key: &str) -> Run {
+pub fn elsewhere(w: &mut World, words: &[&str], key: &str) -> Run {
     let mut command = w.command(&["plan"]);
     let program = command.get_program().to_owned();
     let env: Vec<_> = command.get_envs().map(|(k, v)| (k.to_owned(), v.map(|v| v.to_owned()))).collect();

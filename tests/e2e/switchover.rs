@@ -3,9 +3,11 @@
 
 use super::{
     bank::{Bank, Books},
-    damage::{sound, sql},
+    damage::{sound, sql, unit},
     locks::times,
-    world::{Run, World, start, until},
+    paths::{close, open},
+    sealed::elsewhere,
+    world::{Run, SESSION_KEY, World, start, until},
 };
 use std::{
     fs,
@@ -63,6 +65,9 @@ pub fn no_write_is_lost_in_a_switchover(w: &mut World) {
         one_writes(w, to);
         let books = bank.close(w, &SERVERS);
         assert!(books.missing.is_empty(), "lost: {:?}", books.missing);
+        // No record, no file and no note goes by a role.
+        w.foobar(&["plan", "--detailed-exitcode"]).ends(0);
+        w.is_converged();
         worst = worst.max(books.pause);
         figures.acknowledged += books.acknowledged;
         figures.failed += books.failed;
@@ -73,9 +78,6 @@ pub fn no_write_is_lost_in_a_switchover(w: &mut World) {
                 "{}",
                 w.topology
             );
-            // What foobar has on record of the accounts is the primary's, and is made anew on the new one.
-            w.apply(&[]);
-            w.is_converged();
             assert!(until(Duration::from_secs(30), || w.foobar(&["verify"]).code == 0), "{}", w.said.last().unwrap());
             w.foobar(&["switchover", "--to", to, "--yes"]).ends(0).says(&["web-02 takes the writes already"]);
         }
@@ -85,6 +87,69 @@ pub fn no_write_is_lost_in_a_switchover(w: &mut World) {
     if rounds.is_multiple_of(2) {
         assert_eq!(w.topology, w.original(), "there and back, every byte of the file is what it was");
     }
+    w.converge();
+}
+
+/// A file that names another primary than the servers have: a plan goes by the servers and moves nothing, and says so.
+pub fn a_plan_follows_the_roles_that_it_finds(w: &mut World) {
+    sound(w);
+    let switch = ["switchover", "--to", "web-02", "--yes", "--no-edit"];
+    w.foobar(&switch).ends(0).says(&["was left as it is"]);
+    assert_eq!(w.topology, w.original());
+    let note = [
+        "web-02 takes the writes, and",
+        "names web-01: planned with web-02 as the primary",
+        "`foobar switchover --to web-02` has the file say so; `--to web-01` moves the writes there",
+    ];
+    w.foobar(&["plan", "--detailed-exitcode"]).ends(0).says(&note);
+    w.apply(&[]).says(&note);
+    one_writes(w, "web-02");
+    // The site is proved as it is, and nothing but the file is wrong.
+    let is_named = |w: &mut World| {
+        let run = w.foobar(&["verify", "--json"]);
+        let wrong = run.json()["checks"].as_array().unwrap().iter().filter(|c| c["outcome"] != "pass").count();
+        run.code == 3 && wrong == 1
+    };
+    assert!(until(Duration::from_secs(30), || is_named(w)), "{}", w.said.last().unwrap());
+    w.foobar(&["verify"]).ends(3).says(&["names the primary", "it names web-01, and web-02 is it"]);
+
+    // Who may be written to is told by the file's roles, which are not the servers'.
+    w.foobar(&["plan", "--limit", "@replicas"]).ends(64).says(&["--limit goes by roles", "web-02 is it"]);
+    w.foobar(&["plan", "--limit", "web-02"]).ends(0).says(&note[1..2]);
+    w.foobar(&["drill", "mysql@web-02", "--yes"]).ends(64).says(&["web-02 has the primary"]);
+
+    // A change of something else, kept and carried out: who takes the writes stays.
+    w.topology = w.topology.replace("GREETING: Welcome", "GREETING: Hello");
+    let kept = w.dir.join("roles.plan").display().to_string();
+    w.foobar(&["plan", "-o", &kept]).ends(0).says(&note);
+    elsewhere(w, &["apply", &kept], SESSION_KEY).ends(0).says(&note[1..2]);
+    w.is_converged();
+    one_writes(w, "web-02");
+
+    // Restarted, it is closed: whom the other one follows is opened again, and not the one that the file names.
+    let unit = unit(w);
+    w.on("web-02", &format!("systemctl restart {unit}"));
+    w.apply(&[]).says(&["web-02 is whom web-01 follows", "make the primary writable"]);
+    one_writes(w, "web-02");
+    w.is_converged();
+
+    // Two writers: nothing is done until one of them is closed by hand.
+    sql(w, "web-01", "STOP REPLICA; RESET REPLICA ALL");
+    open(w, "web-01");
+    for words in [&["plan"][..], &["apply", "--yes"], &["apply", "--yes", "--limit", "lb-01"]] {
+        w.foobar(words).ends(1).says(&["web-01 and web-02 take writes at the same time", "=ON", "foobar plan"]);
+    }
+    close(w, "web-01");
+    w.apply(&[]).says(&["replicate from web-02", "nothing that web-02 has not"]);
+    w.is_converged();
+    one_writes(w, "web-02");
+
+    // Either way that the note names.
+    w.foobar(&["switchover", "--to", "web-02", "--yes"]).ends(0).says(&["The file says so too", "+ primary: web-02"]);
+    let edited = fs::read_to_string(w.dir.join("foobar.yaml")).unwrap();
+    assert!(edited.contains("primary: web-02"), "{edited}");
+    w.foobar(&["switchover", "--to", "web-01", "--yes"]).ends(0);
+    one_writes(w, "web-01");
     w.converge();
 }
 
@@ -108,7 +173,7 @@ pub fn a_switchover_that_would_hurt_is_refused(w: &mut World) {
     assert!(until(Duration::from_secs(20), || w.foobar(&["verify"]).code == 0), "{}", w.said.last().unwrap());
 
     // A transaction that has been open for long.
-    let client = super::damage::unit(w);
+    let client = unit(w);
     let hold = |w: &World, sql: &str| {
         w.on(
             "web-01",
@@ -140,7 +205,7 @@ pub fn the_primary_opens_again_where_nobody_takes_over(w: &mut World) {
     let text = w.topology.clone();
     let bank = Bank::open(w, "web-01", "web-01", WAY);
     let replica = w.lab.address("web-02").unwrap();
-    let client = super::damage::unit(w);
+    let client = unit(w);
     // As soon as it is closed, nobody comes through to it.
     w.on(
         "web-01",

@@ -23,6 +23,9 @@ use crate::{
 
 const NAME: &str = "mysql";
 
+/// What is claimed of the primary above all.
+pub const WRITABLE: &str = "the primary takes writes";
+
 /// Every check of every server.
 pub fn all(site: &Site) -> Vec<Check> {
     let Some(mysql) = &site.topology.mysql else { return Vec::new() };
@@ -75,7 +78,7 @@ fn complaint(answer: &Answer) -> String {
 
 fn writable(mysql: &Mysql, host: &HostName) -> Check {
     let script = opened(mysql).line("root 'SELECT @@GLOBAL.read_only'");
-    Check::new(NAME, host, "the primary takes writes", script, |answer| {
+    Check::new(NAME, host, WRITABLE, script, |answer| {
         match answer.stdout.trim() {
         "0" => Verdict::Pass("read_only is off".into()),
         "1" => Verdict::Fail("it is read-only: run foobar apply".into()),

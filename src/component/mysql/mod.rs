@@ -5,6 +5,8 @@ mod checks;
 mod origin;
 mod server;
 
+pub use checks::WRITABLE;
+
 use super::{
     Check, Component, Desired, Endpoint, Peers, Source,
     names::{
@@ -24,6 +26,7 @@ use crate::{
     resource::{
         Key,
         database::{CANARY, Database, Login},
+        db_copied::Copied,
         db_copier::Copier,
         db_directory,
         db_password::{Arrived, Retired},
@@ -205,7 +208,8 @@ impl Component for Mysql {
         let mut ready = closed.clone();
         ready.push(server::server(site, mysql, &mysql.primary, &servers, desired)?);
         let open = desired.want(&mysql.primary, role(&mysql.primary), ready);
-        let objects = Database { dialect, schemas: schemas(mysql), logins: logins(site, mysql) };
+        let servers = mysql.hosts().cloned().collect();
+        let objects = Database { dialect, schemas: schemas(mysql), logins: logins(site, mysql), servers };
         let accounts = objects.clone();
         let objects = desired.want(&mysql.primary, objects, [open]);
         debug_assert_eq!(objects.id, database_objects());
@@ -232,6 +236,7 @@ impl Component for Mysql {
         for (replica, source) in mysql.replicas.iter().zip(done.clone()) {
             let arrived = Arrived { primary: mysql.primary.clone(), objects: accounts.clone() };
             done.push(desired.want(replica, arrived, [source]));
+            desired.want(replica, Copied::of(&accounts), []);
         }
         // Who still uses the former passwords: the replicas, and the app on every host.
         done.extend(site.topology.app.iter().flat_map(|a| &a.on).map(|h| Key::new(h, Service::key(APP_UNIT))));

@@ -68,9 +68,9 @@ pub(super) fn config(mysql: &spec::Mysql) -> &'static str {
 
 /// A number that stays a server's as long as its address does, and no other server of the stack has: an IPv4 address is
 /// one by itself; of an IPv6 address it is a digest, counted on from where an earlier server has the same.
-fn server_id(site: &Site, mysql: &spec::Mysql, host: &HostName) -> u32 {
+fn server_id(site: &Site, host: &HostName) -> u32 {
     let mut taken = Vec::new();
-    for other in mysql.hosts() {
+    for other in site.database_hosts() {
         let mut id = match site.address(other) {
             IpAddr::V4(v4) => u32::from(v4).max(1),
             IpAddr::V6(v6) => u32::from_str_radix(&digest::sha256(v6.to_string())[..8], 16).unwrap_or(1).max(1),
@@ -113,7 +113,7 @@ pub(super) fn context(site: &Site, mysql: &spec::Mysql, host: &HostName) -> Cont
     let address = site.address(host);
     let loopback = if address.is_ipv4() { "127.0.0.1" } else { "127.0.0.1,::1" };
     Context {
-        server_id: server_id(site, mysql, host),
+        server_id: server_id(site, host),
         address,
         bind: if address.is_loopback() { address.to_string() } else { format!("{address},{loopback}") },
         max_connections: mysql.max_connections,
@@ -228,8 +228,7 @@ pub(super) fn server(
     service.before_restart = (mysql.engine == Engine::Mysql)
         .then(|| Script::new().line(format!("{} -e 'SET GLOBAL offline_mode=ON' || :", dialect(mysql).client())));
     service.proof = Some(proof(mysql));
-    // Replicas end before their primary, which would wait for who still listens to it.
-    (service.layer, service.ports) = (if *host == mysql.primary { 4 } else { 3 }, vec![3306]);
+    (service.layer, service.ports) = (3, vec![3306]);
     service.restart_impact = if *host == mysql.primary { Impact::WriteOutage } else { Impact::ConnectionDrop };
     let data = DataDirectory { dialect: dialect(mysql), schemas: schemas(mysql) };
     let directory = desired.want(host, data, [files.clone()]);

@@ -18,6 +18,7 @@ use crate::{
     resource::{
         Impact, Key, Resource,
         account::Account,
+        db_copied::Copied,
         db_local::Watcher,
         files::{File, Files},
         service::{Input, Service},
@@ -86,6 +87,9 @@ fn watches() -> Script {
 pub fn resources(site: &Site, mysql: &spec::Mysql, desired: &mut Desired) -> Result<(), TemplateError> {
     let Ok(user) = WATCHER.parse::<UserName>() else { return Ok(()) };
     let watcher = Watcher { dialect: database::dialect(mysql), name: WATCHER };
+    for replica in &mysql.replicas {
+        desired.want(replica, Copied::of(&watcher), []);
+    }
     let made = desired.want(&mysql.primary, watcher, [Key::new(&mysql.primary, database_objects())]);
     for host in mysql.hosts() {
         let account = Account { name: user.clone(), home: "/nonexistent".into() };

@@ -89,7 +89,7 @@ fn maxconn(mysql: &spec::Mysql) -> u32 {
     mysql.max_connections.saturating_mul(servers)
 }
 
-/// Every server may come to have either role, so each stands in all parts of the file, in the topology's order.
+/// Every server may come to have either role, so each stands in all parts of the file, in the order of the hosts.
 fn context(site: &Site, mysql: &spec::Mysql) -> Context {
     let server = |host: &HostName| Server { name: host.clone(), address: bracketed(site.address(host)) };
     Context {
@@ -97,7 +97,7 @@ fn context(site: &Site, mysql: &spec::Mysql) -> Context {
         read_port: READ_PORT,
         health_port: HEALTH_PORT,
         maxconn: maxconn(mysql),
-        servers: mysql.hosts().map(server).collect(),
+        servers: site.database_hosts().into_iter().map(server).collect(),
         local_port: PATHS_LOCAL,
         generation_path: GENERATION,
         generation: String::new(),

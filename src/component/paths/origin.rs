@@ -41,7 +41,7 @@ fn user(_: &At<'_>) -> Vec<Source> {
 
 fn servers(at: &At<'_>) -> Vec<Source> {
     let Some(mysql) = &at.site.topology.mysql else { return vec![key(["mysql"])] };
-    let Some(host) = at.item.and_then(|n| mysql.hosts().nth(n)) else {
+    let Some(host) = at.item.and_then(|n| at.site.database_hosts().get(n).copied()) else {
         return vec![key(["mysql", "primary"]), key(["mysql", "replicas"])];
     };
     match at.field {
