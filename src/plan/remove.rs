@@ -53,6 +53,8 @@ enum Phase {
     /// A service in front of the databases, by its layer.
     Front(u8),
     Logins,
+    /// The notes of those on replicas, once they are dropped.
+    Copies,
     Schemas,
     /// A database server, and whether it is one that follows nobody: replicas, then their primary, which would wait for who
     /// still listens to it.
@@ -153,7 +155,11 @@ fn of_host(scope: &Scope<'_>, host: &HostName, seen: &Observation, steps: &[Step
         (!all.is_empty()).then_some(all)
     };
     if !logins.is_empty() {
-        add(Phase::Logins, if follows { removal::left(&logins) } else { removal::logins(&logins) }, None);
+        let (phase, change) = match follows {
+            true => (Phase::Copies, removal::left(&logins)),
+            false => (Phase::Logins, removal::logins(&logins)),
+        };
+        add(phase, change, None);
     }
     let mut groups: BTreeMap<&str, Vec<&Owned>> = BTreeMap::new();
     of(Kind::File).for_each(|file| groups.entry(file.field(0)).or_default().push(file));

@@ -218,7 +218,7 @@ fn an_account_is_dropped_where_it_is_made_and_noted_as_gone_where_it_is_copied()
         about,
         [
             "0 web-01: drop database account app_migrate [none] <- ",
-            "1 web-02: note that the database account app_migrate goes [none] <- "
+            "1 web-02: note that the database account app_migrate goes [none] <- 0"
         ]
     );
     // A replica that leaves keeps them, as a part of its data: they are forgotten with its server.

@@ -190,7 +190,10 @@ pub fn left(all: &[&Owned]) -> Removal {
     let (word, verb) = if names.len() == 1 { ("account", "goes") } else { ("accounts", "go") };
     let summary = format!("note that the database {word} {} {verb}", names.join(", "));
     let change = Change::new(Action::Delete, summary, done(script, all.iter().copied()));
-    (ResourceId::new("database", "accounts"), change.detail("it is a replica: they are dropped on its primary"))
+    (
+        ResourceId::new("database", "accounts"),
+        change.detail("it is a replica: what its primary drops is dropped here as well"),
+    )
 }
 
 /// Schemas that foobar made, in a server that has others beside them. On a replica they go without a trace in its log.
