@@ -53,7 +53,7 @@ enum Phase {
     /// A service in front of the databases, by its layer.
     Front(u8),
     Logins,
-    /// The notes of those on replicas, once they are dropped.
+    /// The notes of those on replicas, where nothing else goes there.
     Copies,
     Schemas,
     /// A database server, and whether it is one that follows nobody: replicas, then their primary, which would wait for who
@@ -154,12 +154,8 @@ fn of_host(scope: &Scope<'_>, host: &HostName, seen: &Observation, steps: &[Step
         let all: Vec<&Owned> = of(kind).collect();
         (!all.is_empty()).then_some(all)
     };
-    if !logins.is_empty() {
-        let (phase, change) = match follows {
-            true => (Phase::Copies, removal::left(&logins)),
-            false => (Phase::Logins, removal::logins(&logins)),
-        };
-        add(phase, change, None);
+    if !logins.is_empty() && !follows {
+        add(Phase::Logins, removal::logins(&logins), None);
     }
     let mut groups: BTreeMap<&str, Vec<&Owned>> = BTreeMap::new();
     of(Kind::File).for_each(|file| groups.entry(file.field(0)).or_default().push(file));
@@ -194,7 +190,26 @@ fn of_host(scope: &Scope<'_>, host: &HostName, seen: &Observation, steps: &[Step
         add(Phase::Notes, removal::note(&found), None);
     }
     items.sort_by_key(|item| item.phase);
+    if follows && !logins.is_empty() {
+        forget(host, &logins, &mut items);
+    }
     items
+}
+
+/// Accounts that a replica loses by its primary's word: only their notes go, along with whatever goes from the host last.
+fn forget(host: &HostName, logins: &[&Owned], items: &mut Vec<Item>) {
+    let (id, change) = removal::copies(logins);
+    match items.last_mut() {
+        // Nothing that is noted is left behind it.
+        Some(item) if item.phase == Phase::State => {}
+        Some(item) if item.phase > Phase::Copies => {
+            item.change.script = std::mem::take(&mut item.change.script).then(&change.script);
+        }
+        _ => {
+            let phase = Phase::Copies;
+            items.push(Item { host: host.clone(), phase, id, change, makes_room_for: None });
+        }
+    }
 }
 
 /// Schemas in a data directory that neither the server nor foobar made.

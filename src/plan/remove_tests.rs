@@ -209,17 +209,28 @@ fn a_host_of_an_older_foobar_is_noted_before_it_is_destroyed() {
 }
 
 #[test]
-fn an_account_is_dropped_where_it_is_made_and_noted_as_gone_where_it_is_copied() {
+fn an_account_is_dropped_where_it_is_made_and_forgotten_where_it_is_copied() {
     let mut less = testing::topology();
     less.app.as_mut().unwrap().migrate = None;
-    let text = plain(&noted(testing::topology(), &[]), &wants(less), vec![]);
-    let about: Vec<&str> = text.lines().filter(|l| l.contains("app_migrate")).collect();
+    let text = plain(&noted(testing::topology(), &[]), &wants(less.clone()), vec![]);
     assert_eq!(
-        about,
+        text.lines().collect::<Vec<_>>(),
         [
             "0 web-01: drop database account app_migrate [none] <- ",
-            "1 web-02: note that the database account app_migrate goes [none] <- 0"
+            "1 web-01: forget mysql-app-migrate [none] <- 0",
+            "2 web-02: forget mysql-app-migrate [none] <- ",
         ]
+    );
+    let seen = noted(testing::topology(), &[]);
+    let steps = removed(&seen, &wants(less), Removal::default(), &[], vec![]).unwrap().0;
+    let forgets = |s: &Step| s.change.script.text().contains("login\tapp_migrate\t");
+    assert_eq!(steps.iter().map(forgets).collect::<Vec<_>>(), [true, false, true]);
+    // Where nothing else goes, it is a step of its own, behind the drop.
+    let more = [("web-01", "login\tstray\tmade\tmariadb"), ("web-02", "login\tstray\tmade\tmariadb")];
+    assert_eq!(
+        plain(&noted(testing::topology(), &more), &wants(testing::topology()), vec![]),
+        "0 web-01: drop database account stray [none] <- \n\
+         1 web-02: note that the database account stray goes [none] <- 0\n"
     );
     // A replica that leaves keeps them, as a part of its data: they are forgotten with its server.
     let mut alone = testing::topology();

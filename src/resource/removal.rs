@@ -180,8 +180,8 @@ pub fn logins(all: &[&Owned]) -> Removal {
     (ResourceId::new("database", "accounts"), change)
 }
 
-/// Accounts of a database on a replica, which loses them by its primary's word.
-pub fn left(all: &[&Owned]) -> Removal {
+/// Accounts of a database on a replica, which loses them by its primary's word: their notes.
+pub fn copies(all: &[&Owned]) -> Removal {
     let mut script = Script::new();
     for login in all {
         script = script.line(format!("rm -f {RECORDS}/{}", quote(&login.name)));
