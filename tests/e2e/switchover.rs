@@ -55,11 +55,18 @@ pub fn no_write_is_lost_in_a_switchover(w: &mut World) {
     sound(w);
     let mut worst: f64 = 0.0;
     let mut figures = Books { acknowledged: 0, failed: 0, missing: Vec::new(), pause: 0.0 };
-    let rounds = times(2, 50);
+    let (rounds, mut busy) = (times(2, 50), 0);
     for n in 0..rounds {
         let (from, to) = if n % 2 == 0 { ("web-01", "web-02") } else { ("web-02", "web-01") };
         let bank = Bank::open(w, from, "web-01", WAY);
-        let run = switch(w, to);
+        let mut run = switch(w, to);
+        // On a machine that is busy a write may take longer than the primary waits: it stays open then, by its word.
+        while run.code == 4 && rounds > 2 && busy < rounds / 10 {
+            run.says(&["it stays open, and nothing was moved"]);
+            one_writes(w, from);
+            busy += 1;
+            run = switch(w, to);
+        }
         run.ends(0);
         bank.goes_on(w);
         one_writes(w, to);
@@ -83,7 +90,7 @@ pub fn no_write_is_lost_in_a_switchover(w: &mut World) {
         }
     }
     figures.pause = worst;
-    tell(w, &format!("{rounds} switchovers"), &figures);
+    tell(w, &format!("{rounds} switchovers, {busy} of them at a second try"), &figures);
     if rounds.is_multiple_of(2) {
         assert_eq!(w.topology, w.original(), "there and back, every byte of the file is what it was");
     }
