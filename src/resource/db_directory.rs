@@ -80,8 +80,9 @@ impl Resource for DataDirectory {
             .line(format!("records={RECORDS}"))
             .line(BEGIN.trim())
             .line(make.trim())
-            // What was recorded is about data that is gone.
-            .line("find \"$records\" -type f ! -name making -delete")
+            // What is on record of a source is about data that is gone. What the accounts' passwords were set from stays true
+            // of the accounts that another server has.
+            .line("rm -f \"$records/source\" \"$records/source.new\" \"$records/seeding\"")
             .line("sync && rm -f \"$records/making\"");
         let change = Change::new(Action::Create, "make an empty data directory", script);
         Ok(Some(match server.record("making") {
