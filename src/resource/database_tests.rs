@@ -397,6 +397,16 @@ fn an_empty_data_directory_is_made_anew_and_filled_again() {
             "copy the data of db-01 and replicate from it: ",
         ],
     );
+    // What is on record of a source goes with the data; what is on record of accounts is true of another server's as well.
+    let pair = Pair::new(0, empty);
+    let directory = DataDirectory { dialect: pair.dialect, schemas: vec![] };
+    let script = pair.on(1, |seen| directory.diff(seen)).unwrap().unwrap().script.text().to_owned();
+    let goes: Vec<&str> = script.lines().filter(|l| l.contains("rm ") && l.contains("$records")).collect();
+    assert_eq!(
+        goes,
+        ["rm -f \"$records/source\" \"$records/source.new\" \"$records/seeding\"", "sync && rm -f \"$records/making\""]
+    );
+    assert!(!script.contains("-delete"), "{script}");
     let half = |n: usize, t: String| if n == 1 { "state\tstopped\nrecord\tmaking\tmaking\t\n".into() } else { t };
     each(
         half,
