@@ -198,6 +198,25 @@ pub fn a_switchover_that_would_hurt_is_refused(w: &mut World) {
     refused(w, 1, &["a transaction of connection", "KILL"]);
     free(w);
 
+    // Two transactions over the same rows: the statement of one waits for a row of the other's, the close for that statement,
+    // and the other's next statement for the close. They are let go, and end.
+    sql(
+        w,
+        "web-01",
+        "CREATE TABLE IF NOT EXISTS foobar.rows (id INT PRIMARY KEY, n INT); REPLACE INTO foobar.rows VALUES (1, 0), (2, 0)",
+    );
+    let both = "START TRANSACTION; UPDATE foobar.rows SET n = 1 WHERE id = 1; SELECT 7; DO SLEEP(3); UPDATE foobar.rows SET n = 1 WHERE id = 2; COMMIT";
+    let other = "UPDATE foobar.rows SET n = n + 1 WHERE id = 1";
+    w.on(
+        "web-01",
+        &format!("rm -f /run/e2e-both; systemd-run -q --collect --unit=e2e-both sh -c '{client} --unbuffered -N -B -e \"{both}\" >/run/e2e-both'; n=0; until grep -q 7 /run/e2e-both 2>/dev/null; do n=$((n + 1)); [ $n -lt 400 ] || exit 1; sleep 0.02; done; systemd-run -q --collect --unit=e2e-other {client} -e '{other}'"),
+    );
+    w.foobar(&["switchover", "--to", "web-02", "--yes", "--no-edit"]).ends(0).says(&["let web-02 take the writes"]);
+    let rows = |w: &World| sql(w, "web-02", "SELECT id, n FROM foobar.rows ORDER BY id");
+    assert_eq!(rows(w), "1\t2\n2\t1\n", "what was in hand is there");
+    w.foobar(&["switchover", "--to", "web-01", "--yes", "--no-edit"]).ends(0);
+    sql(w, "web-01", "DROP TABLE foobar.rows");
+
     // A write in hand that does not end: the server gives up within seconds, and stays open.
     hold(w, "LOCK TABLES foobar.entries WRITE");
     refused(w, 4, &["close web-01 to writes", "it stays open, and nothing was moved"]);
