@@ -91,7 +91,7 @@ pub async fn run(screen: &Screen, args: &DrillArgs) -> Result<Exit, Exit> {
     }
     let mut work = Work::of(screen, gathered, &args.reach, None)?;
     // Which server may not be taken away, the servers say.
-    if let Some(live) = Live::asked(screen, &work).await {
+    if let Some(live) = Live::asked(screen, &work.site, &work.saved.topology.name, &work.ssh).await {
         live.tell(screen, "drilled");
         work.site = live.site;
     }

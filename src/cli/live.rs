@@ -1,12 +1,7 @@
 //! Where the database's servers have other roles than the file says, a command goes by the servers: the site as they have it,
 //! and what is said of that. Which server it is, and when nothing can be said, is decided in `plan/roles.rs`.
 
-use super::{
-    exit::Exit,
-    limit,
-    screen::Screen,
-    work::{Work, roles as roles_of},
-};
+use super::{exit::Exit, screen::Screen};
 use crate::{
     base::{name::HostName, script::Script},
     component::{Check, Desired, Verdict, mysql, site::Site},
@@ -14,8 +9,9 @@ use crate::{
     event::Event,
     plan::roles::{self, Other},
     resource::{Observation, Refusal, db_role::Writable},
+    transport::ssh::Ssh,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A site as its servers have it.
 pub struct Live {
@@ -27,24 +23,23 @@ pub struct Live {
 
 impl Live {
     /// Where the servers' roles are not those of the file; two that take writes are refused.
-    pub fn of(work: &Work, seen: &BTreeMap<HostName, Observation>) -> Result<Option<Self>, Refusal> {
-        let Some(servers) = mysql::servers(&work.site) else { return Ok(None) };
+    pub fn of(site: &Site, file: &str, seen: &BTreeMap<HostName, Observation>) -> Result<Option<Self>, Refusal> {
+        let Some(servers) = mysql::servers(site) else { return Ok(None) };
         let other = roles::other(&servers, seen)?;
-        let file = work.saved.topology.name.clone();
-        Ok(other.map(|other| Self { site: work.site.with_primary(&other.host), other, file }))
+        Ok(other.map(|other| Self { site: site.with_primary(&other.host), other, file: file.into() }))
     }
 
     /// Asks the servers alone. Where one of them is silent, or two take writes, the file's word stands.
-    pub async fn asked(screen: &Screen, work: &Work) -> Option<Self> {
-        let servers = mysql::servers(&work.site).filter(|s| s.hosts.len() > 1)?;
+    pub async fn asked(screen: &Screen, site: &Site, file: &str, ssh: &Ssh) -> Option<Self> {
+        let servers = mysql::servers(site).filter(|s| s.hosts.len() > 1)?;
         let mut desired = Desired::default();
         let hosts: Vec<HostName> = servers.hosts.iter().map(|(host, _)| host.clone()).collect();
         for host in &hosts {
             let (dialect, unit) = (servers.dialect, servers.unit.clone());
             desired.want(host, Writable { dialect, unit, writable: false, others: Vec::new() }, []);
         }
-        let seen = engine::observe::observe(&work.ssh, &hosts, &desired, &screen.events()).await.ok()?;
-        Self::of(work, &seen).ok()?
+        let seen = engine::observe::observe(ssh, &hosts, &desired, &screen.events()).await.ok()?;
+        Self::of(site, file, &seen).ok()?
     }
 
     /// What is said of it, a line each; `done` is what is done with the server as the primary.
@@ -59,11 +54,9 @@ impl Live {
         }
     }
 
-    /// Refuses a limit that means other hosts by these roles than by the file's: it was told by those.
-    pub fn limited(&self, screen: &Screen, work: &Work) -> Result<(), Exit> {
-        let by = limit::select(&work.patterns, &work.hosts, &roles_of(&self.site));
-        let is_same = by.is_ok_and(|hosts| hosts.into_iter().collect::<BTreeSet<_>>() == work.limit);
-        if work.patterns.is_empty() || is_same {
+    /// Refuses a limit that means other hosts by these roles than by the file's, by which it was told.
+    pub fn limited(&self, screen: &Screen, is_same: bool) -> Result<(), Exit> {
+        if is_same {
             return Ok(());
         }
         let Other { host, declared, .. } = &self.other;

@@ -114,7 +114,7 @@ pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
     let mut verdicts = checks.iter().zip(&outcome.verdicts);
     // What was claimed of roles that the servers do not have says nothing of the site.
     if verdicts.any(|(check, verdict)| check.title == WRITABLE && matches!(verdict, Verdict::Fail(_)))
-        && let Some(live) = Live::asked(screen, &work).await
+        && let Some(live) = Live::asked(screen, &work.site, &work.saved.topology.name, &work.ssh).await
     {
         screen.clear();
         screen.begin_anew();

@@ -246,7 +246,7 @@ impl Work {
         let live = match &self.task {
             Task::Switchover(..) | Task::Failover(..) => None,
             _ if removal.everything => None,
-            _ => Live::of(self, &seen).map_err(|refusal| {
+            _ => Live::of(&self.site, &self.saved.topology.name, &seen).map_err(|refusal| {
                 screen.refusals(&[refusal]);
                 Exit::Failed
             })?,
@@ -254,7 +254,9 @@ impl Work {
         // The roles that were found, in place of the file's: what was asked of each server is the same.
         let as_found = match &live {
             Some(live) => {
-                live.limited(screen, self)?;
+                let by = limit::select(&self.patterns, &self.hosts, &roles(&live.site));
+                let is_same = by.is_ok_and(|hosts| hosts.into_iter().collect::<BTreeSet<_>>() == self.limit);
+                live.limited(screen, is_same || self.patterns.is_empty())?;
                 Some(self.desired(screen, &live.site, removal)?)
             }
             None => None,
@@ -329,7 +331,7 @@ impl Work {
 }
 
 /// Hosts by role, for `--limit @nginx`: a role is a key of the topology, and `primary` and `replicas` are its own.
-pub fn roles(site: &Site) -> BTreeMap<String, Vec<HostName>> {
+fn roles(site: &Site) -> BTreeMap<String, Vec<HostName>> {
     let t = &site.topology;
     let mut roles = BTreeMap::new();
     let mut add = |role: &str, hosts: Option<Vec<HostName>>| {
