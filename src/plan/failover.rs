@@ -129,7 +129,7 @@ pub fn heir(servers: &Servers, seen: &BTreeMap<HostName, Observation>, ask: &Ask
     };
     let heirs: Vec<&HostName> = servers.hosts.iter().map(|(h, _)| h).filter(fit).collect();
     let has = |host: &HostName| live.seen.get(host).map(Server::received).unwrap_or_default();
-    let covers = |one: &HostName, other: &HostName| gtid::covers(servers.dialect, &has(one), &has(other));
+    let covers = |one: &HostName, other: &HostName| gtid::covers(servers.dialect.gtids(), &has(one), &has(other));
     let chosen = match &ask.to {
         Some(to) if !heirs.contains(&to) => {
             return refuse(
@@ -244,7 +244,7 @@ fn told(servers: &Servers, ask: &Ask, from: &HostName, to: &HostName, loss: &Los
             notes.push(format!("nothing is lost: {to} has received all that is in the log of {from}"));
         }
         Loss::Exactly(ranges) => {
-            let (which, count) = gtid::told(servers.dialect, ranges);
+            let (which, count) = gtid::told(servers.dialect.gtids(), ranges);
             let (are, they) = if count == 1 { ("transaction is", "it is") } else { ("transactions are", "they are") };
             notes.push(format!(
                 "{count} {are} lost, and no other: {which}; {they} in the log of {from} alone, and kept there under {LOST}"

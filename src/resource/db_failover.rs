@@ -187,7 +187,7 @@ impl Servers {
                 ));
             if !ranges.is_empty() {
                 script = script.then(&self.keep(mark));
-                let (which, count) = gtid::told(self.dialect, ranges);
+                let (which, count) = gtid::told(self.dialect.gtids(), ranges);
                 let are = if count == 1 { "transaction is" } else { "transactions are" };
                 details.push(format!("{count} {are} lost to the site: {which}"));
                 details.push(format!("they are kept there as statements and rows: {LOST}/{mark}.sql"));

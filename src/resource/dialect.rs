@@ -3,7 +3,7 @@
 
 use super::{
     Collector, Observation, Probe,
-    gtid::{self, Position, positions, sets},
+    gtid::{self, Gtids, Position, positions, sets},
 };
 use crate::base::script::{Script, quote};
 use std::collections::BTreeSet;
@@ -106,6 +106,14 @@ impl Dialect {
         match self {
             Self::Mariadb => "mariadb",
             Self::Mysql => "mysql",
+        }
+    }
+
+    /// How it counts its transactions.
+    pub fn gtids(self) -> Gtids {
+        match self {
+            Self::Mariadb => Gtids::Positions,
+            Self::Mysql => Gtids::Sets,
         }
     }
 
@@ -319,7 +327,7 @@ impl<'a> Server<'a> {
             Dialect::Mariadb => ("gtid_slave_pos", self.replica("Gtid_IO_Pos")),
         };
         let applied = self.value(applied).unwrap_or_default().replace("\\n", "");
-        gtid::joined(self.dialect, &applied, arrived.unwrap_or_default())
+        gtid::joined(self.dialect.gtids(), &applied, arrived.unwrap_or_default())
     }
 
     /// Whether it is installed, and has not even tables of its own to start with: an empty data directory, or half of a new one.

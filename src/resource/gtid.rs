@@ -1,8 +1,16 @@
 //! Positions and sets of transactions, as MariaDB and MySQL write them: read, joined, compared, and told to a person. Which
 //! server has which is not known here.
 
-use super::dialect::Dialect;
 use std::collections::BTreeMap;
+
+/// How a server counts its transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gtids {
+    /// MySQL: sets of them, gaps and all.
+    Sets,
+    /// MariaDB: positions, the last of each domain.
+    Positions,
+}
 
 /// Ranges of numbers by whose they are.
 pub type Ranges = BTreeMap<String, Vec<(u64, u64)>>;
@@ -62,9 +70,9 @@ fn merged(mut all: Ranges) -> Ranges {
 }
 
 /// What two positions have together, as the server writes it: of MariaDB's, the later one of each domain.
-pub fn joined(dialect: Dialect, one: &str, other: &str) -> String {
-    match dialect {
-        Dialect::Mysql => {
+pub fn joined(kind: Gtids, one: &str, other: &str) -> String {
+    match kind {
+        Gtids::Sets => {
             let whole = merged(sets(&format!("{one},{other}")));
             let set = |(id, ranges): (&String, &Vec<(u64, u64)>)| {
                 let ranges: String = ranges.iter().map(|(first, last)| format!(":{first}-{last}")).collect();
@@ -72,7 +80,7 @@ pub fn joined(dialect: Dialect, one: &str, other: &str) -> String {
             };
             whole.iter().map(set).collect::<Vec<_>>().join(",")
         }
-        Dialect::Mariadb => {
+        Gtids::Positions => {
             let mut last: BTreeMap<u64, Position> = BTreeMap::new();
             for p in positions(one).into_iter().chain(positions(other)) {
                 if last.get(&p.domain).is_none_or(|known| known.number < p.number) {
@@ -86,16 +94,16 @@ pub fn joined(dialect: Dialect, one: &str, other: &str) -> String {
 }
 
 /// Whether whoever has `one` has all of `other`, too.
-pub fn covers(dialect: Dialect, one: &str, other: &str) -> bool {
-    match dialect {
-        Dialect::Mysql => {
+pub fn covers(kind: Gtids, one: &str, other: &str) -> bool {
+    match kind {
+        Gtids::Sets => {
             let has = merged(sets(one));
             let known = |id: &String, (first, last): (u64, u64)| {
                 has.get(id).is_some_and(|all| all.iter().any(|(a, b)| *a <= first && last <= *b))
             };
             merged(sets(other)).iter().all(|(id, ranges)| ranges.iter().all(|range| known(id, *range)))
         }
-        Dialect::Mariadb => {
+        Gtids::Positions => {
             let has = positions(one);
             positions(other).iter().all(|p| has.iter().any(|h| h.domain == p.domain && h.number >= p.number))
         }
@@ -103,14 +111,14 @@ pub fn covers(dialect: Dialect, one: &str, other: &str) -> bool {
 }
 
 /// Ranges in a server's own words, for a person, and how many transactions these are.
-pub fn told(dialect: Dialect, ranges: &Ranges) -> (String, u64) {
+pub fn told(kind: Gtids, ranges: &Ranges) -> (String, u64) {
     let ranges = merged(ranges.clone());
     let all = || ranges.iter().flat_map(|(id, of)| of.iter().map(move |range| (id, *range)));
-    let one = |(id, (first, last)): (&String, (u64, u64))| match dialect {
-        Dialect::Mysql if first == last => format!("{id}:{first}"),
-        Dialect::Mysql => format!("{id}:{first}-{last}"),
-        Dialect::Mariadb if first == last => format!("{id}-{first}"),
-        Dialect::Mariadb => format!("{id}-{first} to {id}-{last}"),
+    let one = |(id, (first, last)): (&String, (u64, u64))| match kind {
+        Gtids::Sets if first == last => format!("{id}:{first}"),
+        Gtids::Sets => format!("{id}:{first}-{last}"),
+        Gtids::Positions if first == last => format!("{id}-{first}"),
+        Gtids::Positions => format!("{id}-{first} to {id}-{last}"),
     };
     let count = all().map(|(_, (first, last))| (last - first).saturating_add(1)).sum();
     (all().map(one).collect::<Vec<_>>().join(", "), count)
@@ -122,37 +130,37 @@ mod tests {
 
     #[test]
     fn what_reached_a_server_and_what_it_applied_are_one() {
-        for (dialect, one, other, want) in [
-            (Dialect::Mysql, "a:1-5,b:7", "a:6-9,\nb:1-3:5", "a:1-9,b:1-3:5-5:7-7"),
-            (Dialect::Mysql, "a:1-5:tag:1-2", "", "a:1-5,a:tag:1-2"),
-            (Dialect::Mysql, "", "", ""),
-            (Dialect::Mariadb, "0-1-9,7-2-3", "0-2-12", "0-2-12,7-2-3"),
-            (Dialect::Mariadb, "0-2-12", "0-1-9", "0-2-12"),
+        for (kind, one, other, want) in [
+            (Gtids::Sets, "a:1-5,b:7", "a:6-9,\nb:1-3:5", "a:1-9,b:1-3:5-5:7-7"),
+            (Gtids::Sets, "a:1-5:tag:1-2", "", "a:1-5,a:tag:1-2"),
+            (Gtids::Sets, "", "", ""),
+            (Gtids::Positions, "0-1-9,7-2-3", "0-2-12", "0-2-12,7-2-3"),
+            (Gtids::Positions, "0-2-12", "0-1-9", "0-2-12"),
         ] {
-            assert_eq!(joined(dialect, one, other), want);
+            assert_eq!(joined(kind, one, other), want);
         }
     }
 
     #[test]
     fn one_has_all_of_another_or_not() {
-        for (dialect, one, other, want) in [
-            (Dialect::Mysql, "a:1-5:6-9", "a:2-8", true),
-            (Dialect::Mysql, "a:1-5", "a:1-5,b:1", false),
-            (Dialect::Mysql, "a:1-5:7-9", "a:1-9", false),
-            (Dialect::Mysql, "a:1-5", "", true),
-            (Dialect::Mariadb, "0-1-9", "0-2-9", true),
-            (Dialect::Mariadb, "0-1-9", "0-1-10", false),
-            (Dialect::Mariadb, "0-1-9", "7-1-1", false),
+        for (kind, one, other, want) in [
+            (Gtids::Sets, "a:1-5:6-9", "a:2-8", true),
+            (Gtids::Sets, "a:1-5", "a:1-5,b:1", false),
+            (Gtids::Sets, "a:1-5:7-9", "a:1-9", false),
+            (Gtids::Sets, "a:1-5", "", true),
+            (Gtids::Positions, "0-1-9", "0-2-9", true),
+            (Gtids::Positions, "0-1-9", "0-1-10", false),
+            (Gtids::Positions, "0-1-9", "7-1-1", false),
         ] {
-            assert_eq!(covers(dialect, one, other), want, "{one} {other}");
+            assert_eq!(covers(kind, one, other), want, "{one} {other}");
         }
     }
 
     #[test]
     fn ranges_are_told_and_counted() {
         let ranges = Ranges::from([("0-1".into(), vec![(46, 47), (45, 45), (50, 50)])]);
-        assert_eq!(told(Dialect::Mariadb, &ranges), ("0-1-45 to 0-1-47, 0-1-50".into(), 4));
-        assert_eq!(told(Dialect::Mysql, &sets("a:1-2,b:9")), ("a:1-2, b:9".into(), 3));
-        assert_eq!(told(Dialect::Mysql, &Ranges::new()), (String::new(), 0));
+        assert_eq!(told(Gtids::Positions, &ranges), ("0-1-45 to 0-1-47, 0-1-50".into(), 4));
+        assert_eq!(told(Gtids::Sets, &sets("a:1-2,b:9")), ("a:1-2, b:9".into(), 3));
+        assert_eq!(told(Gtids::Sets, &Ranges::new()), (String::new(), 0));
     }
 }
