@@ -4,6 +4,7 @@ pub mod change;
 pub mod dns;
 pub mod drill;
 pub mod failover;
+pub mod graph;
 pub mod history;
 pub mod lab;
 pub mod lock;
@@ -123,6 +124,15 @@ Examples:
   foobar explain web-01:/etc/nginx/conf.d/foobar.conf:41
   foobar explain lb-01:/etc/haproxy/haproxy.cfg     the whole file, each line with its origin")]
     Explain(why::ExplainArgs),
+    /// draw the topology: who visits, what runs where, who speaks to whom, what firewalls let in
+    #[command(after_help = "\
+Examples:
+  foobar graph --out topology.svg        for documents, light and dark
+  foobar graph --format mermaid          for a README of a code host
+  foobar graph --format dot | dot -Tpdf > topology.pdf
+
+It is made of the topology alone: no host is asked, and the same file gives the same picture.")]
+    Graph(graph::GraphArgs),
     /// show what would change on the hosts; nothing is changed
     #[command(after_help = "\
 Examples:

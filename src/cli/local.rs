@@ -49,11 +49,20 @@ pub fn plain(error: &io::Error) -> String {
 
 /// Writes a file that its owner alone may read: whole, or not at all. `Err` says why not.
 pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
+    write_whole(path, text, 0o600)
+}
+
+/// Writes a file that others may read as the user's umask has it: whole, or not at all. `Err` says why not.
+pub fn write_shared(path: &Path, text: &str) -> Result<(), String> {
+    write_whole(path, text, 0o666)
+}
+
+fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), String> {
     let mut new = path.as_os_str().to_owned();
     new.push(format!(".{}.new", std::process::id()));
     let new = Path::new(&new);
     let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(new, path)

@@ -12,6 +12,7 @@ mod drill;
 pub mod exit;
 mod failover;
 pub mod gather;
+mod graph;
 mod held;
 mod history;
 mod lab;
@@ -77,6 +78,7 @@ pub fn main() -> Exit {
                 Command::Drill(args) => drill::run(&screen, args).await,
                 Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
+                Command::Graph(args) => graph::run(&screen, args),
                 Command::Render(args) => why::render(&screen, args),
                 Command::Explain(args) => why::explain(&screen, args),
                 Command::Rollback(args) => rollback::rollback(&screen, args).await,

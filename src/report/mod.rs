@@ -8,6 +8,7 @@ pub mod diff;
 pub mod dns;
 pub mod drill;
 pub mod explain;
+pub mod graph;
 pub mod history;
 pub mod json;
 pub mod leases;
