@@ -13,6 +13,7 @@ pub mod removal;
 pub mod switchover;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 pub mod why;
 
 use super::{exit::Exit, limit::Pattern};
@@ -163,9 +164,13 @@ Without --yes it asks; where there is no terminal to ask on, --yes is needed.")]
 Examples:
   foobar verify
   foobar verify --json | jq '.checks[] | select(.outcome != \"pass\")'
+  foobar verify --only mysql,tls --skip '*http-2'      --list-checks prints the names
+  foobar verify --format junit --out verify.xml        for a build server
+  foobar verify --format prometheus --out /var/lib/prometheus/node-exporter/foobar.prom
+  foobar verify --watch 10                             what changes, until Ctrl-C
 
-Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
-    Verify(VerifyArgs),
+Exit status: 0 all checks hold, 3 one does not, 1 one could not be made. With --watch, the last round's.")]
+    Verify(verify::VerifyArgs),
     /// print the DNS records that the site wants, and where to set them; --check compares
     #[command(after_help = "\
 Examples:
@@ -375,23 +380,6 @@ pub struct ValidateArgs {
     pub json: JsonArgs,
 }
 
-/// `foobar verify`
-#[derive(Clone, Debug, Args)]
-pub struct VerifyArgs {
-    /// Which site.
-    #[command(flatten)]
-    pub site: SiteArgs,
-    /// Which hosts.
-    #[command(flatten)]
-    pub limit: LimitArgs,
-    /// How they are reached.
-    #[command(flatten)]
-    pub reach: ReachArgs,
-    /// For programs.
-    #[command(flatten)]
-    pub json: JsonArgs,
-}
-
 /// `foobar ca`
 #[derive(Clone, Debug, Args)]
 pub struct CaArgs {
@@ -437,6 +425,18 @@ fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result
         (true, false) => cli.talk.verbose = 0,
         (false, true) => cli.talk.quiet = false,
         (false, false) => {}
+    }
+    if let Command::Verify(verify) = &mut cli.command
+        && verify.json.json
+        && typed("format")
+        && verify.format != verify::VerifyFormat::Json
+    {
+        if typed("json") {
+            return Err(
+                command.error(ErrorKind::ArgumentConflict, "--json is a format, and --format names another one")
+            );
+        }
+        verify.json.json = false;
     }
     if let Command::Apply(change::ApplyArgs { saved: Some(_), .. }) = &cli.command
         && let Some(word) =

@@ -24,6 +24,12 @@ pub fn moment(seconds: i64) -> String {
         .unwrap_or_else(|| "an unknown time".into())
 }
 
+/// The time of day, in UTC: `20:40:07`.
+pub fn clock() -> String {
+    let shape = format_description!("[hour]:[minute]:[second]");
+    OffsetDateTime::from_unix_timestamp(now()).ok().and_then(|t| t.format(&shape).ok()).unwrap_or_default()
+}
+
 /// Who runs the program, and where: `ann@laptop`.
 pub fn somebody() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| account());

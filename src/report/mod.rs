@@ -4,6 +4,7 @@
 
 pub mod board;
 pub mod checks;
+pub mod ci;
 pub mod diff;
 pub mod dns;
 pub mod drill;
@@ -26,6 +27,7 @@ pub mod spof;
 pub mod style;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 #[cfg(test)]
 mod why_tests;
 
