@@ -167,6 +167,7 @@ Examples:
   foobar verify --only mysql,tls --skip '*http-2'      --list-checks prints the names
   foobar verify --format junit --out verify.xml        for a build server
   foobar verify --format prometheus --out /var/lib/prometheus/node-exporter/foobar.prom
+  foobar verify --report verify.html                   a page for people, with the topology's picture
   foobar verify --watch 10                             what changes, until Ctrl-C
 
 Exit status: 0 all checks hold, 3 one does not, 1 one could not be made. With --watch, the last round's.")]

@@ -14,7 +14,7 @@ use crate::{
     report::{
         Verbosity, checks,
         ci::{self, Verified},
-        json,
+        json, page,
         record::Checked,
         watch::Memory,
     },
@@ -31,6 +31,14 @@ struct Made {
     checks: Vec<Checked>,
     errors: Vec<TransportError>,
     took: Duration,
+    /// When they ended, in seconds since the epoch.
+    at: i64,
+}
+
+impl Made {
+    fn verified<'a>(&'a self, work: &'a Work) -> Verified<'a> {
+        Verified { site: &work.site.topology.site, checks: &self.checks, took: self.took, at: self.at }
+    }
 }
 
 /// `foobar verify`
@@ -65,11 +73,10 @@ pub async fn run(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         return watch(screen, args, &work, &chosen, every).await;
     }
     let made = make(screen, &work, &chosen).await;
-    let text = told(screen, &work, &made, format);
-    match &args.out {
-        None => screen.data(&text),
-        Some(file) => write(screen, file, &text)?,
+    if args.out.is_none() {
+        screen.data(&told(screen, &work, &made, format));
     }
+    files(screen, args, &work, &made)?;
     Ok(ended(screen, &work, &made))
 }
 
@@ -85,12 +92,11 @@ async fn make(screen: &Screen, work: &Work, checks: &[Check]) -> Made {
     let outcome = engine::verify::verify(&work.ssh, checks, &screen.events()).await;
     screen.clear();
     let checks = screen.show().record().checks().to_vec();
-    Made { checks, errors: outcome.errors, took: started.elapsed() }
+    Made { checks, errors: outcome.errors, took: started.elapsed(), at: local::now() }
 }
 
 fn told(screen: &Screen, work: &Work, made: &Made, format: VerifyFormat) -> String {
-    let site = &work.site.topology.site;
-    let verified = Verified { site, checks: &made.checks, took: made.took, at: local::now() };
+    let (site, verified) = (&work.site.topology.site, made.verified(work));
     match format {
         VerifyFormat::Human => checks::text(&made.checks, made.took, screen.verbosity == Verbosity::Quiet, screen.out),
         VerifyFormat::Json => json::verify(site, &made.checks, millis(made.took)),
@@ -102,6 +108,20 @@ fn told(screen: &Screen, work: &Work, made: &Made, format: VerifyFormat) -> Stri
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The files that are asked for.
+fn files(screen: &Screen, args: &VerifyArgs, work: &Work, made: &Made) -> Result<(), Exit> {
+    if let Some(file) = &args.out {
+        write(screen, file, &told(screen, work, made, args.format()))?;
+    }
+    if let Some(file) = &args.report {
+        let verified = made.verified(work);
+        let when = local::moment(verified.at);
+        let view = page::View { verified, site: &work.site, away: &made.errors, when: &when };
+        write(screen, file, &page::html(&view))?;
+    }
+    Ok(())
 }
 
 fn write(screen: &Screen, file: &Path, text: &str) -> Result<(), Exit> {
@@ -163,9 +183,7 @@ async fn watch(
             let made = make(screen, work, checks).await;
             let away: BTreeSet<_> = made.errors.iter().map(|e| e.host.clone()).collect();
             let round = memory.round(&made.checks, &away);
-            if let Some(file) = &args.out {
-                write(screen, file, &told(screen, work, &made, format))?;
-            }
+            files(screen, args, work, &made)?;
             if !round.is_quiet() {
                 screen.data(&match format == VerifyFormat::Json && args.out.is_none() {
                     true => json::watched(&round.changed, round.tally, millis(made.took)),

@@ -18,6 +18,7 @@ pub mod live;
 #[cfg(test)]
 mod look;
 pub mod outcome;
+pub mod page;
 pub mod plan;
 pub mod problem;
 pub mod record;

@@ -68,6 +68,9 @@ pub struct VerifyArgs {
     /// a file for it instead of stdout, replaced whole
     #[arg(short, long, value_name = "FILE", env = "FOOBAR_OUT", hide_env = true, help_heading = "Output")]
     pub out: Option<PathBuf>,
+    /// also a page for people, with the topology's picture; one file that needs no other
+    #[arg(long, value_name = "FILE.html", env = "FOOBAR_REPORT", hide_env = true, help_heading = "Output")]
+    pub report: Option<PathBuf>,
 }
 
 impl VerifyArgs {

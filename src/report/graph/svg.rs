@@ -239,8 +239,8 @@ fn parts(out: &mut String, node: &Node, card: &Card, marks: &Marks) {
             "<rect class=\"part{}\" x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" rx=\"6\"/>\n",
             mark_class(mark)
         );
-        let room = w - 2 * PAD - if mark.is_some() { 18 } else { 0 };
-        text(out, &at(x + PAD, y + 18, SIZES[1], "", false), &fitted(&part.title, SIZES[1], room));
+        let (room, sign_room) = (w - 2 * PAD, if mark.is_some() { 18 } else { 0 });
+        text(out, &at(x + PAD, y + 18, SIZES[1], "", false), &fitted(&part.title, SIZES[1], room - sign_room));
         text(out, &at(x + PAD, y + 35, SIZES[2], "dim", false), &fitted(&part.note, SIZES[2], room));
         sign(out, mark, x + w - 15, y + 20);
     }
