@@ -64,8 +64,7 @@ pub fn select(checks: Vec<Check>, only: &[Pattern], skip: &[Pattern]) -> Result<
         return Err(unknown);
     }
     let had_some = !checks.is_empty();
-    let is_left = |c: &Check| (only.is_empty() || only.iter().any(|p| p.fits(c))) && !skip.iter().any(|p| p.fits(c));
-    let left: Vec<Check> = checks.into_iter().filter(is_left).collect();
+    let left = left(checks, only, skip);
     if left.is_empty() && had_some {
         return Err(vec![Unknown {
             what: "--only and --skip leave no check: everything they name is skipped again".into(),
@@ -73,6 +72,12 @@ pub fn select(checks: Vec<Check>, only: &[Pattern], skip: &[Pattern]) -> Result<
         }]);
     }
     Ok(left)
+}
+
+/// The same without a word about what names nothing: for a choice that was told already.
+pub fn left(mut checks: Vec<Check>, only: &[Pattern], skip: &[Pattern]) -> Vec<Check> {
+    checks.retain(|c| (only.is_empty() || only.iter().any(|p| p.fits(c))) && !skip.iter().any(|p| p.fits(c)));
+    checks
 }
 
 fn unknown(flag: &str, pattern: &Pattern, checks: &[Check]) -> Unknown {
@@ -119,7 +124,7 @@ mod tests {
         words.iter().map(|w| w.parse().unwrap()).collect()
     }
 
-    fn left(only: &[&str], skip: &[&str]) -> Result<BTreeSet<String>, Vec<Unknown>> {
+    fn chosen(only: &[&str], skip: &[&str]) -> Result<BTreeSet<String>, Vec<Unknown>> {
         let left = select(checks(), &patterns(only), &patterns(skip))?;
         Ok(left.iter().map(Check::name).collect())
     }
@@ -128,7 +133,7 @@ mod tests {
     fn components_names_globs_and_a_check_s_own_words_choose() {
         let all = checks().len();
         assert_eq!(select(checks(), &[], &[]).unwrap().len(), all);
-        let of = |only: &[&str], skip: &[&str]| left(only, skip).unwrap();
+        let of = |only: &[&str], skip: &[&str]| chosen(only, skip).unwrap();
         assert!(of(&["mysql"], &[]).iter().all(|n| n.starts_with("mysql/")));
         assert_eq!(of(&["mysql/it-boots-read-only"], &[]).len(), 1);
         assert_eq!(of(&["it boots read-only"], &[]), of(&["mysql/it-boots-read-only"], &[]));
@@ -151,10 +156,10 @@ mod tests {
     #[test]
     fn what_names_nothing_is_told_all_at_once_with_what_is_near() {
         let unknown =
-            left(&["mysq", "mysql/it-boots-readonly", "*colour*", "redirects-http"], &["kepalived"]).unwrap_err();
+            chosen(&["mysq", "mysql/it-boots-readonly", "*colour*", "redirects-http"], &["kepalived"]).unwrap_err();
         let problems = unknown.iter().map(|u| Problem::new("foobar::checks", &u.what, &u.help));
         insta::assert_snapshot!("unknown-checks", problem::all(problems, 100, Palette::new(false)));
-        let none = left(&["mysql"], &["mysql/*"]).unwrap_err();
+        let none = chosen(&["mysql"], &["mysql/*"]).unwrap_err();
         assert_eq!(none[0].what, "--only and --skip leave no check: everything they name is skipped again");
         assert!(checks().iter().any(|c| c.name() == "app/it-runs-release" && c.title != "it runs release"));
         for bad in ["", " ", "--", "a/b/c"] {

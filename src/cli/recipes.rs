@@ -8,7 +8,6 @@ use super::{
     carry,
     exit::Exit,
     gather, history,
-    live::Live,
     screen::Screen,
     sealed,
     work::{self, Work},

@@ -4,12 +4,13 @@ use super::{
     args::verify::{VerifyArgs, VerifyFormat},
     carry, choice,
     exit::Exit,
+    live::Live,
     local, lock,
     screen::Screen,
     work::{self, Work},
 };
 use crate::{
-    component::{Check, Verdict},
+    component::{Check, Verdict, mysql::WRITABLE},
     engine,
     report::{
         Verbosity, checks,
@@ -53,7 +54,7 @@ pub async fn run(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         );
         return Err(Exit::Usage);
     }
-    let work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
+    let mut work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
     if args.limit.list_hosts {
         return Ok(work.list(screen, &args.json));
     }
@@ -64,15 +65,15 @@ pub async fn run(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         }
         Exit::Usage
     })?;
-    chosen.retain(|check| work.limit.contains(&check.host));
     if args.choice.list_checks {
+        chosen.retain(|check| work.limit.contains(&check.host));
         screen.data(&listed(&work, chosen, format));
         return Ok(Exit::Done);
     }
     if let Some(every) = args.choice.watch {
-        return watch(screen, args, &work, &chosen, every).await;
+        return watch(screen, args, work, every).await;
     }
-    let made = make(screen, &work, &chosen).await;
+    let made = make_as_served(screen, &mut work, args).await;
     if args.out.is_none() {
         screen.data(&told(screen, &work, &made, format));
     }
@@ -85,6 +86,37 @@ pub async fn prove(screen: &Screen, work: &Work, checks: &[Check], is_json: bool
     let made = make(screen, work, checks).await;
     screen.data(&told(screen, work, &made, if is_json { VerifyFormat::Json } else { VerifyFormat::Human }));
     ended(screen, work, &made)
+}
+
+/// Makes the checks that were chosen. What is claimed of roles that the database's servers do not have says nothing of the
+/// site: where they have others, it is made anew by those.
+async fn make_as_served(screen: &Screen, work: &mut Work, args: &VerifyArgs) -> Made {
+    let is_round = args.choice.watch.is_some();
+    let chosen = |work: &Work| {
+        let mut left = choice::left(work::every_check(work), &args.choice.only, &args.choice.skip);
+        left.retain(|check| work.limit.contains(&check.host));
+        left
+    };
+    let started = Instant::now();
+    let mut made = make(screen, work, &chosen(work)).await;
+    let is_closed = |c: &Checked| c.title == WRITABLE && matches!(c.verdict, Verdict::Fail(_));
+    if made.checks.iter().any(is_closed)
+        && let Some(live) = Live::asked(screen, work).await
+    {
+        screen.clear();
+        if is_round {
+            screen.begin_round();
+        } else {
+            screen.begin_anew();
+            live.tell(screen, "proved");
+        }
+        work.site = live.site.clone();
+        let mut checks = chosen(work);
+        checks.push(live.check());
+        made = make(screen, work, &checks).await;
+        made.took = started.elapsed();
+    }
+    made
 }
 
 async fn make(screen: &Screen, work: &Work, checks: &[Check]) -> Made {
@@ -167,23 +199,18 @@ fn listed(work: &Work, mut checks: Vec<Check>, format: VerifyFormat) -> String {
 }
 
 /// Round after round until somebody ends it. The status is the last whole round's.
-async fn watch(
-    screen: &Screen,
-    args: &VerifyArgs,
-    work: &Work,
-    checks: &[Check],
-    every: Duration,
-) -> Result<Exit, Exit> {
+async fn watch(screen: &Screen, args: &VerifyArgs, mut work: Work, every: Duration) -> Result<Exit, Exit> {
     let (mut memory, mut last) = (Memory::default(), Exit::Interrupted);
-    let format = args.format();
+    let (format, declared) = (args.format(), work.site.clone());
     let rounds = async {
         loop {
             screen.begin_round();
             let started = Instant::now();
-            let made = make(screen, work, checks).await;
+            work.site = declared.clone();
+            let made = make_as_served(screen, &mut work, args).await;
             let away: BTreeSet<_> = made.errors.iter().map(|e| e.host.clone()).collect();
             let round = memory.round(&made.checks, &away);
-            files(screen, args, work, &made)?;
+            files(screen, args, &work, &made)?;
             if !round.is_quiet() {
                 screen.data(&match format == VerifyFormat::Json && args.out.is_none() {
                     true => json::watched(&round.changed, round.tally, millis(made.took)),

@@ -27,7 +27,7 @@ fn help_of_every_command() {
     command.build();
     let mut all = Vec::new();
     walk(&mut command, "help", &mut all);
-    assert_eq!(all.len(), 28);
+    assert_eq!(all.len(), 29);
     for (name, text) in all {
         insta::assert_snapshot!(name, text);
     }
