@@ -67,6 +67,8 @@ mod sealed;
 mod secrets;
 #[path = "e2e/switchover.rs"]
 mod switchover;
+#[path = "e2e/verify.rs"]
+mod verify;
 #[path = "e2e/webdriver.rs"]
 mod webdriver;
 #[path = "e2e/words.rs"]
@@ -95,6 +97,9 @@ const CASES: &[Case] = &[
     ),
     ("first::a_second_plan_is_empty_and_everything_is_proved", first::a_second_plan_is_empty_and_everything_is_proved),
     ("words::programs_get_json_and_nothing_else", words::programs_get_json_and_nothing_else),
+    ("verify::other_programs_are_told_in_their_own_form", verify::other_programs_are_told_in_their_own_form),
+    ("verify::rounds_tell_what_changes", verify::rounds_tell_what_changes),
+    ("verify::the_page_reads_on_a_phone_and_on_a_desk", verify::the_page_reads_on_a_phone_and_on_a_desk),
     ("browser::a_user_signs_the_guestbook", browser::a_user_signs_the_guestbook),
     ("dns::names_are_answered_and_a_change_loses_no_query", dns::names_are_answered_and_a_change_loses_no_query),
     ("dns::a_broken_zone_is_refused_and_the_live_one_stays", dns::a_broken_zone_is_refused_and_the_live_one_stays),

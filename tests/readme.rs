@@ -2,6 +2,7 @@
 
 use foobar::{
     cli::{args, exit::Exit, gather},
+    report::graph,
     topology::{Source, Sources, load},
 };
 use std::{fs, path::Path};
@@ -58,4 +59,17 @@ fn every_example_is_valid_with_all_the_files_it_names() {
     assert!(found >= 3);
     let inventory = root.join("inventories/production.yaml");
     assert!(gather::gather(&root.join("examples/01-three-servers.yaml"), Some(&inventory), None).is_ok());
+}
+
+/// The picture in the README is the one that the program draws today. Made anew by
+/// `foobar graph -f examples/04-balancer-pair.yaml --out docs/topology.svg`.
+#[test]
+fn the_picture_of_the_readme_is_what_the_program_draws() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    assert!(readme.contains("(docs/topology.svg)"));
+    let drawn = fs::read_to_string(root.join("docs/topology.svg")).unwrap();
+    let site = gather::without_secrets(&root.join("examples/04-balancer-pair.yaml"), None, None);
+    let Ok(gathered) = site else { panic!("the example is not valid") };
+    assert_eq!(graph::draw(&gathered.site, graph::Format::Svg), drawn);
 }

@@ -4,6 +4,7 @@ pub mod change;
 pub mod dns;
 pub mod drill;
 pub mod failover;
+pub mod graph;
 pub mod history;
 pub mod lab;
 pub mod lock;
@@ -12,6 +13,7 @@ pub mod removal;
 pub mod switchover;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 pub mod why;
 
 use super::{exit::Exit, limit::Pattern};
@@ -123,6 +125,15 @@ Examples:
   foobar explain web-01:/etc/nginx/conf.d/foobar.conf:41
   foobar explain lb-01:/etc/haproxy/haproxy.cfg     the whole file, each line with its origin")]
     Explain(why::ExplainArgs),
+    /// draw the topology: who visits, what runs where, who speaks to whom, what firewalls let in
+    #[command(after_help = "\
+Examples:
+  foobar graph --out topology.svg        for documents, light and dark
+  foobar graph --format mermaid          for a README of a code host
+  foobar graph --format dot | dot -Tpdf > topology.pdf
+
+It is made of the topology alone: no host is asked, and the same file gives the same picture.")]
+    Graph(graph::GraphArgs),
     /// show what would change on the hosts; nothing is changed
     #[command(after_help = "\
 Examples:
@@ -153,9 +164,14 @@ Without --yes it asks; where there is no terminal to ask on, --yes is needed.")]
 Examples:
   foobar verify
   foobar verify --json | jq '.checks[] | select(.outcome != \"pass\")'
+  foobar verify --only mysql,tls --skip '*http-2'      --list-checks prints the names
+  foobar verify --format junit --out verify.xml        for a build server
+  foobar verify --format prometheus --out /var/lib/prometheus/node-exporter/foobar.prom
+  foobar verify --report verify.html                   a page for people, with the topology's picture
+  foobar verify --watch 10                             what changes, until Ctrl-C
 
-Exit status: 0 all checks hold, 3 one does not, 1 one could not be made.")]
-    Verify(VerifyArgs),
+Exit status: 0 all checks hold, 3 one does not, 1 one could not be made. With --watch, the last round's.")]
+    Verify(verify::VerifyArgs),
     /// print the DNS records that the site wants, and where to set them; --check compares
     #[command(after_help = "\
 Examples:
@@ -365,23 +381,6 @@ pub struct ValidateArgs {
     pub json: JsonArgs,
 }
 
-/// `foobar verify`
-#[derive(Clone, Debug, Args)]
-pub struct VerifyArgs {
-    /// Which site.
-    #[command(flatten)]
-    pub site: SiteArgs,
-    /// Which hosts.
-    #[command(flatten)]
-    pub limit: LimitArgs,
-    /// How they are reached.
-    #[command(flatten)]
-    pub reach: ReachArgs,
-    /// For programs.
-    #[command(flatten)]
-    pub json: JsonArgs,
-}
-
 /// `foobar ca`
 #[derive(Clone, Debug, Args)]
 pub struct CaArgs {
@@ -427,6 +426,18 @@ fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result
         (true, false) => cli.talk.verbose = 0,
         (false, true) => cli.talk.quiet = false,
         (false, false) => {}
+    }
+    if let Command::Verify(verify) = &mut cli.command
+        && verify.json.json
+        && typed("format")
+        && verify.format != verify::VerifyFormat::Json
+    {
+        if typed("json") {
+            return Err(
+                command.error(ErrorKind::ArgumentConflict, "--json is a format, and --format names another one")
+            );
+        }
+        verify.json.json = false;
     }
     if let Command::Apply(change::ApplyArgs { saved: Some(_), .. }) = &cli.command
         && let Some(word) =

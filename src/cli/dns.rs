@@ -1,6 +1,6 @@
 //! `foobar dns`: the records that the site wants, and whether the world has them. What they are, the component says.
 
-use super::{args::dns::DnsArgs, exit::Exit, gather, recipes, screen::Screen, work::Work};
+use super::{args::dns::DnsArgs, exit::Exit, gather, screen::Screen, verify, work::Work};
 use crate::{
     component::{
         Component as _,
@@ -36,5 +36,5 @@ pub async fn run(screen: &Screen, args: &DnsArgs) -> Result<Exit, Exit> {
     let mut checks = Dns.checks(&work.site);
     // What somebody else answers for is among them already.
     checks.extend(world(&work.site));
-    Ok(recipes::prove(screen, &work, &checks, args.json.json).await)
+    Ok(verify::prove(screen, &work, &checks, args.json.json).await)
 }

@@ -121,7 +121,7 @@ pub fn select(
 }
 
 /// Whether `name` as a whole fits `glob`, where `*` is any text and `?` any one character.
-fn matches(glob: &str, name: &str) -> bool {
+pub fn matches(glob: &str, name: &str) -> bool {
     let (glob, name) = (glob.as_bytes(), name.as_bytes());
     let (mut g, mut n, mut star) = (0, 0, None);
     while n < name.len() {

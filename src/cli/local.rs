@@ -24,6 +24,12 @@ pub fn moment(seconds: i64) -> String {
         .unwrap_or_else(|| "an unknown time".into())
 }
 
+/// The time of day, in UTC: `20:40:07`.
+pub fn clock() -> String {
+    let shape = format_description!("[hour]:[minute]:[second]");
+    OffsetDateTime::from_unix_timestamp(now()).ok().and_then(|t| t.format(&shape).ok()).unwrap_or_default()
+}
+
 /// Who runs the program, and where: `ann@laptop`.
 pub fn somebody() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| account());
@@ -49,11 +55,20 @@ pub fn plain(error: &io::Error) -> String {
 
 /// Writes a file that its owner alone may read: whole, or not at all. `Err` says why not.
 pub fn write_private(path: &Path, text: &str) -> Result<(), String> {
+    write_whole(path, text, 0o600)
+}
+
+/// Writes a file that others may read as the user's umask has it: whole, or not at all. `Err` says why not.
+pub fn write_shared(path: &Path, text: &str) -> Result<(), String> {
+    write_whole(path, text, 0o666)
+}
+
+fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), String> {
     let mut new = path.as_os_str().to_owned();
     new.push(format!(".{}.new", std::process::id()));
     let new = Path::new(&new);
     let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(new, path)

@@ -4,6 +4,7 @@
 pub mod args;
 pub mod bound;
 mod carry;
+pub mod choice;
 mod command;
 mod descriptors;
 mod destroy;
@@ -12,6 +13,7 @@ mod drill;
 pub mod exit;
 mod failover;
 pub mod gather;
+mod graph;
 mod held;
 mod history;
 mod lab;
@@ -28,6 +30,7 @@ mod screen;
 mod sealed;
 mod switchover;
 mod tree;
+mod verify;
 mod why;
 mod work;
 
@@ -72,11 +75,12 @@ pub fn main() -> Exit {
                 Command::Reboot(args) => reboot::run(&screen, args).await,
                 Command::Switchover(args) => switchover::run(&screen, args).await,
                 Command::Failover(args) => failover::run(&screen, args).await,
-                Command::Verify(args) => recipes::verify(&screen, args).await,
+                Command::Verify(args) => verify::run(&screen, args).await,
                 Command::Dns(args) => dns::run(&screen, args).await,
                 Command::Drill(args) => drill::run(&screen, args).await,
                 Command::Destroy(args) => destroy::run(&screen, args).await,
                 Command::Ca(args) => recipes::ca(&screen, args).await,
+                Command::Graph(args) => graph::run(&screen, args),
                 Command::Render(args) => why::render(&screen, args),
                 Command::Explain(args) => why::explain(&screen, args),
                 Command::Rollback(args) => rollback::rollback(&screen, args).await,
@@ -96,6 +100,8 @@ pub fn main() -> Exit {
                 | Command::Failover(_)
                 | Command::Drill(_)
                 | Command::Destroy(_) => std::future::pending().await,
+                // Nobody waits for the end of a watch: to be ended is how it ends.
+                Command::Verify(ref args) if args.choice.watch.is_some() => std::future::pending().await,
                 _ => lock::interrupted().await,
             }
         };

@@ -2,26 +2,23 @@
 
 use super::{
     args::{
-        CaArgs, ValidateArgs, VerifyArgs,
+        CaArgs, ValidateArgs,
         change::{ApplyArgs, PlanArgs},
     },
     carry,
     exit::Exit,
     gather, history,
-    live::Live,
     screen::Screen,
     sealed,
     work::{self, Work},
 };
 use crate::{
     base::script::Script,
-    component::{Check, Verdict, mysql::WRITABLE, names::SITE_CA},
-    engine::{self, verify::Outcome},
-    report::{self, Verbosity, checks, json, plan},
+    component::names::SITE_CA,
+    report::{self, Verbosity, json, plan},
     topology::spof,
     transport::Transport as _,
 };
-use std::time::Instant;
 
 /// `foobar validate`
 pub fn validate(screen: &Screen, args: &ValidateArgs) -> Result<Exit, Exit> {
@@ -100,66 +97,6 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
         carry::agree(screen, &look.plan, args.yes, "Apply these changes?").await
     })
     .await
-}
-
-/// `foobar verify`
-pub async fn verify(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
-    let mut work = Work::new(screen, &args.site, &args.reach, Some(&args.limit))?;
-    if args.limit.list_hosts {
-        return Ok(work.list(screen, &args.json));
-    }
-    let started = Instant::now();
-    let mut checks = work::checks(&work);
-    let mut outcome = engine::verify::verify(&work.ssh, &checks, &screen.events()).await;
-    let mut verdicts = checks.iter().zip(&outcome.verdicts);
-    // What was claimed of roles that the servers do not have says nothing of the site.
-    if verdicts.any(|(check, verdict)| check.title == WRITABLE && matches!(verdict, Verdict::Fail(_)))
-        && let Some(live) = Live::asked(screen, &work.site, &work.saved.topology.name, &work.ssh).await
-    {
-        screen.clear();
-        screen.begin_anew();
-        live.tell(screen, "proved");
-        work.site = live.site.clone();
-        checks = work::checks(&work);
-        checks.push(live.check());
-        outcome = engine::verify::verify(&work.ssh, &checks, &screen.events()).await;
-    }
-    Ok(proved(screen, &work, &outcome, started, args.json.json))
-}
-
-/// Makes checks and tells how they ended.
-pub async fn prove(screen: &Screen, work: &Work, checks_to_make: &[Check], is_json: bool) -> Exit {
-    let started = Instant::now();
-    let outcome = engine::verify::verify(&work.ssh, checks_to_make, &screen.events()).await;
-    proved(screen, work, &outcome, started, is_json)
-}
-
-/// Tells how checks ended.
-fn proved(screen: &Screen, work: &Work, outcome: &Outcome, started: Instant, is_json: bool) -> Exit {
-    screen.clear();
-    let text = {
-        let show = screen.show();
-        let checked = show.record().checks();
-        match is_json {
-            true => {
-                let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                json::verify(&work.site.topology.site, checked, millis)
-            }
-            false => checks::text(checked, started.elapsed(), screen.verbosity == Verbosity::Quiet, screen.out),
-        }
-    };
-    screen.data(&text);
-    carry::trips(screen, work);
-    screen.silent(&outcome.errors);
-    if outcome.verdicts.iter().any(|v| matches!(v, Verdict::Fail(_))) {
-        Exit::CheckFailed
-    } else if let Some(error) = outcome.errors.first() {
-        error.kind.into()
-    } else if outcome.verdicts.iter().any(|v| matches!(v, Verdict::Error(_))) {
-        Exit::Failed
-    } else {
-        Exit::Done
-    }
 }
 
 /// `foobar ca`

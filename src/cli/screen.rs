@@ -57,6 +57,14 @@ impl Screen {
         *self.show() = Show::progress(self.drawn, self.err, self.verbosity);
     }
 
+    /// Forgets what was shown so far for a round of many: where nothing is drawn over, its progress is not told.
+    pub fn begin_round(&self) {
+        match self.drawn {
+            true => self.begin_anew(),
+            false => *self.show() = Show::default(),
+        }
+    }
+
     /// Where a run tells what happens.
     pub fn events(&self) -> Events {
         Events::new(Shared(self.show.clone()))

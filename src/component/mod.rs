@@ -192,7 +192,21 @@ pub struct Check {
     pub judge: Judge,
 }
 
+/// What a check is called where it is chosen or counted: `nginx/web-01-answers-healthz`. It is made of the words of what
+/// the check claims, without digests, so that it stays while the claim does.
+pub fn check_name(component: &str, title: &str) -> String {
+    let is_digest = |w: &str| w.len() >= 12 && w.bytes().all(|b| b.is_ascii_hexdigit());
+    let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty() && !is_digest(w));
+    let words: Vec<String> = words.map(str::to_ascii_lowercase).collect();
+    format!("{component}/{}", words.join("-"))
+}
+
 impl Check {
+    /// What it is called.
+    pub fn name(&self) -> String {
+        check_name(self.component, &self.title)
+    }
+
     /// A check of `component` made from `host`.
     pub fn new(
         component: &'static str,

@@ -70,7 +70,7 @@ pub fn text(checks: &[Checked], elapsed: Duration, quiet: bool, palette: Palette
 }
 
 /// By component, then title, then host: checks end in any order, and the table is the same each time.
-fn in_order(checks: &[Checked]) -> Vec<&Checked> {
+pub fn in_order(checks: &[Checked]) -> Vec<&Checked> {
     let mut all: Vec<&Checked> = checks.iter().collect();
     all.sort_by_key(|c| (c.component, &c.title, &c.host));
     all

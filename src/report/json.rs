@@ -4,7 +4,7 @@
 use super::{checks::VerifyTally, outcome::Outcome, plan::Tally, record::Checked, style::is_harmful};
 use crate::{
     base::name::{DomainName, HostName},
-    component::Verdict,
+    component::Check,
     event::{Event, Reporter},
     plan::{
         Plan, StepId,
@@ -139,10 +139,38 @@ pub fn verify(site: &DomainName, checks: &[Checked], millis: u64) -> String {
         "schema": SCHEMA,
         "command": "verify",
         "site": site,
-        "checks": checks,
+        "checks": checks.iter().map(checked).collect::<Vec<_>>(),
         "summary": VerifyTally::of(checks),
         "millis": millis,
     }))
+}
+
+/// What checks there are, for `verify --list-checks --json`.
+pub fn checks(site: &DomainName, checks: &[Check]) -> String {
+    let one = |c: &Check| json!({ "name": c.name(), "component": c.component, "title": c.title, "host": c.host });
+    let all: Vec<Value> = checks.iter().map(one).collect();
+    pretty(&json!({ "schema": SCHEMA, "command": "list-checks", "site": site, "checks": all }))
+}
+
+/// A round of `verify --watch --json`: a line for each check that ended in another way than before, then the tally.
+pub fn watched(changed: &[&Checked], tally: VerifyTally, millis: u64) -> String {
+    let mut out = String::new();
+    for check in changed {
+        let mut line = event("checked");
+        merge(&mut line, checked(check));
+        out += &format!("{}\n", escaped(line.to_string()));
+    }
+    let mut line = event("verified");
+    merge(&mut line, serde_json::to_value(tally).unwrap_or_default());
+    merge(&mut line, json!({ "millis": millis }));
+    out + &format!("{}\n", escaped(line.to_string()))
+}
+
+fn checked(check: &Checked) -> Value {
+    let Checked { component, title, host, verdict } = check;
+    let mut value = json!({ "name": check.name(), "component": component, "title": title, "host": host });
+    merge(&mut value, serde_json::to_value(verdict).unwrap_or_default());
+    value
 }
 
 /// What is wrong with a topology, and what is there once, as one document, for `validate --json`.
@@ -225,14 +253,8 @@ fn event_value(happened: &Event) -> Value {
         Event::UndoFailed { host, why } => ("undo-failed", json!({ "host": host, "why": why })),
         Event::VerifyStarted { checks } => ("verify-started", json!({ "checks": checks })),
         Event::Checked { component, title, host, verdict } => {
-            let (outcome, text) = match verdict {
-                Verdict::Pass(text) => ("pass", text),
-                Verdict::Fail(text) => ("fail", text),
-                Verdict::Error(text) => ("error", text),
-            };
-            let fields = json!({
-                "component": component, "title": title, "host": host, "outcome": outcome, "text": text,
-            });
+            let (component, title) = (*component, title.clone());
+            let fields = checked(&Checked { component, title, host: host.clone(), verdict: verdict.clone() });
             ("checked", fields)
         }
         Event::Note { host, text } => ("note", json!({ "host": host, "text": text })),

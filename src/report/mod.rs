@@ -4,10 +4,12 @@
 
 pub mod board;
 pub mod checks;
+pub mod ci;
 pub mod diff;
 pub mod dns;
 pub mod drill;
 pub mod explain;
+pub mod graph;
 pub mod history;
 pub mod json;
 pub mod leases;
@@ -16,6 +18,7 @@ pub mod live;
 #[cfg(test)]
 mod look;
 pub mod outcome;
+pub mod page;
 pub mod plan;
 pub mod problem;
 pub mod record;
@@ -25,6 +28,7 @@ pub mod spof;
 pub mod style;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 #[cfg(test)]
 mod why_tests;
 

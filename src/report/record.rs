@@ -3,11 +3,10 @@
 
 use crate::{
     base::name::HostName,
-    component::Verdict,
+    component::{Verdict, check_name},
     event::{Event, Reporter},
     plan::StepId,
 };
-use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How a step ended, or that it has not.
@@ -26,7 +25,7 @@ pub enum Fate {
 }
 
 /// A check that was made, or tried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// The component it is about.
     pub component: &'static str,
@@ -35,8 +34,21 @@ pub struct Checked {
     /// The host it was made from.
     pub host: HostName,
     /// How it ended.
-    #[serde(flatten)]
     pub verdict: Verdict,
+}
+
+impl Checked {
+    /// What the check is called.
+    pub fn name(&self) -> String {
+        check_name(self.component, &self.title)
+    }
+
+    /// What was seen, whatever came of it.
+    pub fn seen(&self) -> &str {
+        match &self.verdict {
+            Verdict::Pass(text) | Verdict::Fail(text) | Verdict::Error(text) => text,
+        }
+    }
 }
 
 /// Lines of a step's output that are kept.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::{name::HostName, script::Script},
-    component::Verdict,
+    component::{Check, Verdict},
     event::{Event, Reporter},
     plan::{Plan, Step},
     resource::{Action, Change, FileDiff, Impact, Refusal, ResourceId, drift::Drift},
@@ -322,6 +322,13 @@ fn the_end_of_verify() {
     assert_eq!(text(&[], false), "Verify: 0 passed, 0 failed, 0 errors in 1.9 s\n");
     let site = "www.foobar.com".parse().unwrap();
     insta::assert_snapshot!("verify-json", json::verify(&site, &some_checks()[2..4], 1_900));
+    let (checks, tally) = (some_checks(), checks::VerifyTally { passed: 1, failed: 1, errors: 0 });
+    insta::assert_snapshot!("verify-watch-json", json::watched(&[&checks[0], &checks[2]], tally, 1_900));
+    let script = || Script::new().line("echo hush-hush");
+    let check = |title: &str| Check::new("nginx", &host("lb-01"), title, script(), |_| Verdict::Pass(String::new()));
+    let listed = json::checks(&site, &[check("web-01 answers /healthz"), check("web-01: no \u{1b}[2J")]);
+    assert!(!listed.contains("hush"));
+    insta::assert_snapshot!("list-checks-json", listed);
 }
 
 #[test]

@@ -89,6 +89,18 @@ impl Browser {
         self.command("POST", "url", &json!({ "url": url })).map(drop)
     }
 
+    /// Makes the page as wide and high as that, in CSS pixels, on a ground that is light or dark.
+    pub fn look(&self, width: u32, height: u32, scheme: &str) {
+        let cdp = |cmd: &str, params: Value| {
+            let body = json!({ "cmd": cmd, "params": params });
+            self.command("POST", "goog/cdp/execute", &body).unwrap_or_else(|e| panic!("{cmd}: {e}"));
+        };
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        cdp("Emulation.setDeviceMetricsOverride", size);
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        cdp("Emulation.setEmulatedMedia", features);
+    }
+
     /// What a script says in the page.
     pub fn script(&self, text: &str) -> Value {
         self.command("POST", "execute/sync", &json!({ "script": text, "args": [] }))

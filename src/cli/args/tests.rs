@@ -27,7 +27,7 @@ fn help_of_every_command() {
     command.build();
     let mut all = Vec::new();
     walk(&mut command, "help", &mut all);
-    assert_eq!(all.len(), 28);
+    assert_eq!(all.len(), 29);
     for (name, text) in all {
         insta::assert_snapshot!(name, text);
     }
@@ -56,6 +56,11 @@ fn wrong_usage_is_64_and_asked_for_help_is_not() {
         &["apply", "--lock-timeout", "soon"],
         &["apply", "--lock-timeout", "25h"],
         &["history", "-n", "0"],
+        &["verify", "--json", "--format", "tap"],
+        &["verify", "--format", "xml"],
+        &["verify", "--only", "a/b/c"],
+        &["verify", "--watch", "0"],
+        &["graph", "--format", "png"],
         &["drill"],
         &["drill", "lb-01", "--for", "0"],
         &["lab"],
@@ -90,6 +95,28 @@ fn a_whole_line_of_words() {
     let cli = parse(&["lab", "exec", "web-01", "--", "nginx", "-T"]).unwrap();
     let Command::Lab(LabArgs { command: LabCommand::Exec(exec) }) = cli.command else { panic!("another command") };
     assert_eq!((exec.host.as_str(), exec.command.len()), ("web-01", 2));
+}
+
+#[test]
+fn a_verification_s_form_and_its_rounds() {
+    let verify = |words: &[&str]| match parse(&[&["verify"], words].concat()).unwrap().command {
+        Command::Verify(verify) => verify,
+        _ => panic!("another command"),
+    };
+    use super::verify::VerifyFormat::{Human, Json, Junit};
+    for (words, format) in [
+        (&[][..], Human),
+        (&["--json"], Json),
+        (&["--format", "json"], Json),
+        (&["--json", "--format", "json"], Json),
+        (&["--format", "junit"], Junit),
+    ] {
+        assert_eq!(verify(words).format(), format, "{words:?}");
+    }
+    let every = |words: &[&str]| verify(words).choice.watch.map(|d| d.as_secs());
+    assert_eq!((every(&[]), every(&["--watch"]), every(&["--watch", "5"])), (None, Some(30), Some(5)));
+    let chosen = verify(&["--only", "mysql,tls", "--only", "*http-2", "--skip", "x"]).choice;
+    assert_eq!((chosen.only.len(), chosen.skip.len()), (3, 1));
 }
 
 #[test]

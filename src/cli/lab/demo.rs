@@ -7,6 +7,7 @@ use crate::{
         exit::Exit,
         recipes,
         screen::Screen,
+        verify,
     },
     lab::{Lab, Spec, Suite},
     report::style::{Tone, span},
@@ -64,7 +65,7 @@ pub async fn run(screen: &Screen, make: &LabMake) -> Result<Exit, Exit> {
         screen.say(&format!("\n{} {}", screen.err.paint(Tone::Dim, "$"), screen.err.paint(Tone::Bold, &typed(&words))));
         let done = match args::read(words)?.command {
             Command::Apply(args) => recipes::apply(screen, &args).await?,
-            Command::Verify(args) => recipes::verify(screen, &args).await?,
+            Command::Verify(args) => verify::run(screen, &args).await?,
             _ => Exit::Failed,
         };
         if done != Exit::Done {

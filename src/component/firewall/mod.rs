@@ -2,6 +2,7 @@
 //! How a ruleset gets onto a host without locking anyone out is the resource's business.
 
 mod checks;
+pub mod openings;
 mod origin;
 
 use super::{
