@@ -1,22 +1,21 @@
 //! Reads every local file that a topology names: the topology itself, the inventory, templates, the app's folder, the
 //! user's certificate, given secrets. What is wrong with one is reported at the line that names it, with all the rest.
 
+mod secrets;
+
 use super::{
-    command,
     local::{now, plain},
     pack,
 };
 use crate::{
     base::{
         digest,
-        name::{EnvName, Url},
         secret::Secret,
         template::{TemplateError, Templates},
     },
     component::{
-        names::{MAIL_PASSWORD, WEBHOOK},
         site::{GivenCertificate, Release, Site},
-        spec::{Certificate, SecretSource, Topology, Webhook},
+        spec::{Certificate, SecretSource, Topology},
     },
     plan::saved::{SavedRelease, SavedSite, SavedText},
     topology::{Draft, Problem, Report, Source, Sources, certificate::CertificateText, places::Places},
@@ -24,8 +23,7 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Read as _},
+    fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -163,8 +161,8 @@ fn everything(sources: Sources, here: &Path, from: &From<'_>, how: Given) -> Res
         }
         From::Saved(saved) => saved.release.as_ref().map(kept_release).transpose()?,
     };
-    let given = if secrets_wanted { secrets(&mut draft, &found, here, how) } else { BTreeMap::new() };
-    let sent = if secrets_wanted { alerts(&mut draft, &found, here, how) } else { BTreeMap::new() };
+    let given = if secrets_wanted { secrets::secrets(&mut draft, &found, here, how) } else { BTreeMap::new() };
+    let sent = if secrets_wanted { secrets::alerts(&mut draft, &found, here, how) } else { BTreeMap::new() };
     let ssh_config = match from {
         From::Files { inventory, .. } => {
             draft.ssh().config.clone().map(|config| inventory.map_or(here, folder).join(expand(&config)))
@@ -257,95 +255,6 @@ fn certificate(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<Gi
     Some(GivenCertificate { chain: chain?, key: Secret::new(key?) })
 }
 
-fn secrets(draft: &mut Draft, topology: &Topology, here: &Path, wanted: Given) -> BTreeMap<EnvName, Secret> {
-    let mut given = BTreeMap::new();
-    for (name, source) in topology.app.iter().flat_map(|a| &a.secrets) {
-        match secret(source, here) {
-            None => {}
-            Some(Ok(value)) => {
-                given.insert(name.clone(), Secret::new(value));
-            }
-            Some(Err(_)) if wanted == Given::OrKept => {}
-            Some(Err(why)) => {
-                let place = draft.place(&["app", "secrets", name.as_str()]);
-                let problem = Problem::error(format!("the secret {name} could not be had: {why}"));
-                draft.add(problem.at(place, "comes from here").help("give it, or let foobar make one: `generate`"));
-            }
-        }
-    }
-    given
-}
-
-/// What is needed to send alerts, by the name that it is kept under.
-fn alerts(draft: &mut Draft, topology: &Topology, here: &Path, wanted: Given) -> BTreeMap<&'static str, Secret> {
-    let mut given = BTreeMap::new();
-    for (name, way, source) in alert_secrets(topology) {
-        let value = secret(source, here).map(|value| {
-            let is_good = |text: &String| name != WEBHOOK || text.parse::<Url>().is_ok();
-            value.and_then(|v| if is_good(&v) { Ok(v) } else { Err("it is no URL over HTTP".to_owned()) })
-        });
-        match value {
-            None => {}
-            Some(Ok(value)) => drop(given.insert(name, Secret::new(value))),
-            Some(Err(_)) if wanted == Given::OrKept => {}
-            Some(Err(why)) => {
-                let problem = Problem::error(format!("`{}` could not be had: {why}", way.join(".")));
-                let problem = problem.at(draft.place(way), "comes from here");
-                draft.add(problem.help("give it, or leave it out: alerts then go where else is written"));
-            }
-        }
-    }
-    given
-}
-
-/// The secrets of who sends alerts: what each is kept under, its key, and where it comes from.
-fn alert_secrets(topology: &Topology) -> Vec<(&'static str, &'static [&'static str], &SecretSource)> {
-    let alerts = topology.monitoring.as_ref().map(|m| &m.alerts);
-    let webhook = alerts.and_then(|a| match &a.webhook {
-        Some(Webhook::Secret(source)) => Some((WEBHOOK, &["monitoring", "alerts", "webhook"][..], source)),
-        _ => None,
-    });
-    let password = alerts.and_then(|a| a.email.as_ref()?.password.as_ref());
-    let password = password.map(|source| (MAIL_PASSWORD, &["monitoring", "alerts", "email", "password"][..], source));
-    webhook.into_iter().chain(password).collect()
-}
-
-/// A secret from where it comes from; none where foobar makes it.
-fn secret(source: &SecretSource, here: &Path) -> Option<Result<String, String>> {
-    let value = match source {
-        SecretSource::Generate => return None,
-        SecretSource::Env(variable) => std::env::var_os(variable)
-            .ok_or_else(|| format!("the environment variable {variable} is not set"))
-            .and_then(|v| {
-                v.into_string().map_err(|_| format!("the environment variable {variable} is not UTF-8 text"))
-            }),
-        SecretSource::File(path) => {
-            let path = here.join(expand(path));
-            short(&path).map_err(|e| format!("{}: {}", path.display(), plain(&e)))
-        }
-        SecretSource::Command(command) => command::output(command, here, command::WITHIN),
-    };
-    Some(value.map(|text| text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)).and_then(|text| {
-        if text.is_empty() {
-            Err("it is empty".to_owned())
-        } else if text.chars().any(|c| c.is_control() || crate::base::secret::is_mark(c)) {
-            Err("it holds line breaks or control characters, which no environment file takes".to_owned())
-        } else {
-            Ok(text)
-        }
-    }))
-}
-
-/// A secret's file; one that is longer than any secret, or without end, is not read to its end.
-fn short(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(command::MOST + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > command::MOST {
-        true => Err(io::Error::other(format!("it holds more than {} KiB", command::MOST >> 10))),
-        false => Ok(text),
-    }
-}
-
 /// Refuses a secret that lies in the app's folder: it would be part of the release, for the app's user to read on every
 /// host, and kept there as long as the release is.
 fn shipped(draft: &mut Draft, topology: &Topology, here: &Path) {
@@ -363,9 +272,9 @@ fn shipped(draft: &mut Draft, topology: &Topology, here: &Path) {
             files.push((vec!["app", "secrets", name.as_str(), "file"], path, format!("the secret {name}")));
         }
     }
-    for (_, way, source) in alert_secrets(topology) {
+    for (_, way, source) in secrets::alert_secrets(topology) {
         if let SecretSource::File(path) = source {
-            files.push(([way, &["file"]].concat(), path, format!("`{}`", way.join("."))));
+            files.push(([way, &["file"][..]].concat(), path, format!("`{}`", way.join("."))));
         }
     }
     for (keys, path, what) in files {
