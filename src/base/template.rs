@@ -97,9 +97,10 @@ impl Templates {
 
     /// The same templates with another text in the place of one.
     pub fn with(&self, name: &str, text: String) -> Result<Self, TemplateError> {
-        let mut texts = self.texts.clone();
+        let (mut texts, mut tera) = (self.texts.clone(), self.tera.clone());
+        tera.add_raw_template(name, &text).map_err(|e| fail(name, &e))?;
         texts.insert(name.to_owned(), (text, true));
-        Self::of(texts)
+        Ok(Self { tera, texts })
     }
 
     /// Renders one; a context is any value that serializes into a map.

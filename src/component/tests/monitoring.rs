@@ -285,7 +285,7 @@ fn every_alert_is_told_when_it_must_be_and_then_alone() {
     let rules = std::fs::read_to_string(scratch.0.join("foobar.rules.yml")).unwrap();
     let named = |name: &&str| *name == "HostRebooted" || WRONG.iter().any(|(_, alerts)| alerts.contains(name));
     let all: Vec<&str> = rules.lines().filter_map(|l| l.trim().strip_prefix("- alert: ")).collect();
-    assert!(all.len() > 25 && all.iter().all(|name| named(&name)), "{all:?}");
+    assert!(all.len() > 25 && all.iter().all(named), "{all:?}");
     for word in ["severity: ", "summary: ", "description: ", "runbook: "] {
         assert_eq!(rules.matches(word).count(), all.len(), "{word}");
     }

@@ -104,7 +104,10 @@ fn watched<'f>(facts: &'f Facts<'f>) -> Vec<Listener<'f>> {
         all.push(listener("the exporter of nginx's metrics", host, NGINX_EXPORTER.1));
     }
     for host in t.mysql.iter().flat_map(|m| m.hosts()) {
-        all.push(listener("the exporter of the database's metrics", host, MYSQLD_EXPORTER.1));
+        // One that is named twice is told elsewhere.
+        if !all.iter().any(|l| l.port == MYSQLD_EXPORTER.1 && l.host == host) {
+            all.push(listener("the exporter of the database's metrics", host, MYSQLD_EXPORTER.1));
+        }
     }
     for host in t.haproxy.iter().flat_map(|h| &h.on) {
         all.push(listener("the balancer's metrics", host, HAPROXY_METRICS));
