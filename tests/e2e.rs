@@ -49,6 +49,8 @@ mod kills;
 mod load;
 #[path = "e2e/locks.rs"]
 mod locks;
+#[path = "e2e/monitoring.rs"]
+mod monitoring;
 #[path = "e2e/pair.rs"]
 mod pair;
 #[path = "e2e/paths.rs"]
@@ -104,6 +106,11 @@ const CASES: &[Case] = &[
     ("dns::names_are_answered_and_a_change_loses_no_query", dns::names_are_answered_and_a_change_loses_no_query),
     ("dns::a_broken_zone_is_refused_and_the_live_one_stays", dns::a_broken_zone_is_refused_and_the_live_one_stays),
     ("dns::the_world_is_asked_and_servers_go_again", dns::the_world_is_asked_and_servers_go_again),
+    ("monitoring::what_breaks_is_told_and_what_is_mended_too", monitoring::what_breaks_is_told_and_what_is_mended_too),
+    (
+        "monitoring::a_broken_rule_is_refused_and_all_of_it_goes_again",
+        monitoring::a_broken_rule_is_refused_and_all_of_it_goes_again,
+    ),
     ("drift::what_was_changed_by_hand_is_named_and_mended", drift::what_was_changed_by_hand_is_named_and_mended),
     ("drift::the_database_too", drift::the_database_too),
     ("drift::another_algorithm_spreads_requests_another_way", drift::another_algorithm_spreads_requests_another_way),

@@ -118,6 +118,37 @@ word! {
     }
 }
 word! {
+    /// A URL over HTTP: of what RFC 3986 allows, all but the single quote, so that it stands in any quotes as it is.
+    Url, "a URL", |t| {
+        let rest = t.strip_prefix("https://").or_else(|| t.strip_prefix("http://"));
+        let rest = rest.ok_or("start with https:// or http://")?;
+        chars(rest, 2048, "hold a host and what RFC 3986 allows behind it, without quotes and spaces",
+            |c| c.is_ascii_alphanumeric() || c == '[', |c| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&()*+,;=%".contains(c))
+    }
+}
+word! {
+    /// A mail address: letters, digits and . _ + - on both sides of one @, 254 characters at most.
+    MailAddress, "a mail address", |t| {
+        if t.split('@').count() != 2 || t.ends_with('@') { return Err("have one @ between a name and a domain".into()); }
+        chars(t, 254, "hold letters, digits and . _ + - beside its @ only",
+            |c| c.is_ascii_alphanumeric(), |c| c.is_ascii_alphanumeric() || "._+-@".contains(c))
+    }
+}
+word! {
+    /// The login at a mail server: letters, digits and . _ + - @ only.
+    MailLogin, "a login", |t| chars(t, 254, "hold letters, digits and . _ + - @ only",
+        |c| c.is_ascii_alphanumeric(), |c| c.is_ascii_alphanumeric() || "._+-@".contains(c))
+}
+word! {
+    /// A host with a port: `mail.example.com:587`.
+    HostPort, "a host with a port", |t| {
+        let port = t.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none_or(|p| p == 0) { return Err("end with a port, such as :587".into()); }
+        chars(t, 260, "hold letters, digits and - . : [ ] only",
+            |c| c.is_ascii_alphanumeric() || c == '[', |c| c.is_ascii_alphanumeric() || "-.:[]".contains(c))
+    }
+}
+word! {
     /// One line of free text without control characters: an environment variable's value. Whoever writes it into a
     /// file quotes it for that file.
     Line, "a line of text", |t| {

@@ -22,6 +22,18 @@ pub const EMBEDDED: &[(&str, &str)] = embedded![
     "keepalived/keepalived.conf.tera",
     "keepalived/own-interface.tera",
     "keepalived/unit.conf.tera",
+    "monitoring/alertmanager.default.tera",
+    "monitoring/alertmanager.yml.tera",
+    "monitoring/blackbox-exporter.default.tera",
+    "monitoring/blackbox.yml.tera",
+    "monitoring/mysqld-exporter.cnf.tera",
+    "monitoring/mysqld-exporter.default.tera",
+    "monitoring/nginx-exporter.default.tera",
+    "monitoring/node-exporter.default.tera",
+    "monitoring/prometheus.default.tera",
+    "monitoring/prometheus.yml.tera",
+    "monitoring/rules.yml.tera",
+    "monitoring/stack.html.tera",
     "mysql/mariadb.cnf.tera",
     "mysql/mysql.cnf.tera",
     "mysql/unit.conf.tera",
@@ -85,9 +97,10 @@ impl Templates {
 
     /// The same templates with another text in the place of one.
     pub fn with(&self, name: &str, text: String) -> Result<Self, TemplateError> {
-        let mut texts = self.texts.clone();
+        let (mut texts, mut tera) = (self.texts.clone(), self.tera.clone());
+        tera.add_raw_template(name, &text).map_err(|e| fail(name, &e))?;
         texts.insert(name.to_owned(), (text, true));
-        Self::of(texts)
+        Ok(Self { tera, texts })
     }
 
     /// Renders one; a context is any value that serializes into a map.

@@ -1,15 +1,15 @@
 //! Reads every local file that a topology names: the topology itself, the inventory, templates, the app's folder, the
 //! user's certificate, given secrets. What is wrong with one is reported at the line that names it, with all the rest.
 
+mod secrets;
+
 use super::{
-    command,
     local::{now, plain},
     pack,
 };
 use crate::{
     base::{
         digest,
-        name::EnvName,
         secret::Secret,
         template::{TemplateError, Templates},
     },
@@ -23,8 +23,7 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Read as _},
+    fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
@@ -139,8 +138,8 @@ enum Given {
     Left,
 }
 
-fn everything(sources: Sources, here: &Path, from: &From<'_>, given: Given) -> Result<Gathered, Failure> {
-    let secrets_wanted = given != Given::Left;
+fn everything(sources: Sources, here: &Path, from: &From<'_>, how: Given) -> Result<Gathered, Failure> {
+    let secrets_wanted = how != Given::Left;
     let kept = |source: &Source| SavedText { name: source.name.clone(), text: source.text.clone() };
     let mut saved = SavedSite {
         folder: absolute(here),
@@ -162,7 +161,8 @@ fn everything(sources: Sources, here: &Path, from: &From<'_>, given: Given) -> R
         }
         From::Saved(saved) => saved.release.as_ref().map(kept_release).transpose()?,
     };
-    let given = if secrets_wanted { secrets(&mut draft, &found, here, given) } else { BTreeMap::new() };
+    let given = if secrets_wanted { secrets::secrets(&mut draft, &found, here, how) } else { BTreeMap::new() };
+    let sent = if secrets_wanted { secrets::alerts(&mut draft, &found, here, how) } else { BTreeMap::new() };
     let ssh_config = match from {
         From::Files { inventory, .. } => {
             draft.ssh().config.clone().map(|config| inventory.map_or(here, folder).join(expand(&config)))
@@ -183,7 +183,7 @@ fn everything(sources: Sources, here: &Path, from: &From<'_>, given: Given) -> R
     saved.ssh_config = ssh_config.as_ref().map(|path| absolute(path));
     saved.release = release.as_ref().map(|r| SavedRelease { digest: r.digest.clone(), archive: None });
     let templates = Templates::new(&saved.templates).map_err(Failure::Template)?;
-    let site = Site { topology: valid.topology, templates, release, certificate, given };
+    let site = Site { topology: valid.topology, templates, release, certificate, given, alerts: sent };
     Ok(Gathered { site, ssh_config, saved, warnings: valid.warnings, places: valid.places })
 }
 
@@ -255,57 +255,6 @@ fn certificate(draft: &mut Draft, topology: &Topology, here: &Path) -> Option<Gi
     Some(GivenCertificate { chain: chain?, key: Secret::new(key?) })
 }
 
-fn secrets(draft: &mut Draft, topology: &Topology, here: &Path, wanted: Given) -> BTreeMap<EnvName, Secret> {
-    let mut given = BTreeMap::new();
-    let Some(app) = &topology.app else { return given };
-    for (name, source) in &app.secrets {
-        let value = match source {
-            SecretSource::Generate => continue,
-            SecretSource::Env(variable) => std::env::var_os(variable)
-                .ok_or_else(|| format!("the environment variable {variable} is not set"))
-                .and_then(|v| {
-                    v.into_string().map_err(|_| format!("the environment variable {variable} is not UTF-8 text"))
-                }),
-            SecretSource::File(path) => {
-                let path = here.join(expand(path));
-                short(&path).map_err(|e| format!("{}: {}", path.display(), plain(&e)))
-            }
-            SecretSource::Command(command) => command::output(command, here, command::WITHIN),
-        };
-        let value = value.map(|text| text.strip_suffix('\n').map(str::to_owned).unwrap_or(text)).and_then(|text| {
-            if text.is_empty() {
-                Err("it is empty".to_owned())
-            } else if text.chars().any(|c| c.is_control() || crate::base::secret::is_mark(c)) {
-                Err("it holds line breaks or control characters, which no environment file takes".to_owned())
-            } else {
-                Ok(text)
-            }
-        });
-        match value {
-            Ok(value) => {
-                given.insert(name.clone(), Secret::new(value));
-            }
-            Err(_) if wanted == Given::OrKept => {}
-            Err(why) => {
-                let place = draft.place(&["app", "secrets", name.as_str()]);
-                let problem = Problem::error(format!("the secret {name} could not be had: {why}"));
-                draft.add(problem.at(place, "comes from here").help("give it, or let foobar make one: `generate`"));
-            }
-        }
-    }
-    given
-}
-
-/// A secret's file; one that is longer than any secret, or without end, is not read to its end.
-fn short(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(command::MOST + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > command::MOST {
-        true => Err(io::Error::other(format!("it holds more than {} KiB", command::MOST >> 10))),
-        false => Ok(text),
-    }
-}
-
 /// Refuses a secret that lies in the app's folder: it would be part of the release, for the app's user to read on every
 /// host, and kept there as long as the release is.
 fn shipped(draft: &mut Draft, topology: &Topology, here: &Path) {
@@ -321,6 +270,11 @@ fn shipped(draft: &mut Draft, topology: &Topology, here: &Path) {
     for (name, source) in topology.app.iter().flat_map(|a| &a.secrets) {
         if let SecretSource::File(path) = source {
             files.push((vec!["app", "secrets", name.as_str(), "file"], path, format!("the secret {name}")));
+        }
+    }
+    for (_, way, source) in secrets::alert_secrets(topology) {
+        if let SecretSource::File(path) = source {
+            files.push(([way, &["file"][..]].concat(), path, format!("`{}`", way.join("."))));
         }
     }
     for (keys, path, what) in files {

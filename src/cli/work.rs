@@ -347,6 +347,7 @@ fn roles(site: &Site) -> BTreeMap<String, Vec<HostName>> {
     add("mysql", t.mysql.as_ref().map(|c| c.hosts().cloned().collect()));
     add("primary", t.mysql.as_ref().map(|c| vec![c.primary.clone()]));
     add("replicas", t.mysql.as_ref().map(|c| c.replicas.clone()));
+    add("monitoring", t.monitoring.as_ref().map(|c| c.on.clone()));
     roles
 }
 

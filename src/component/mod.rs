@@ -8,6 +8,7 @@ pub mod firewall;
 pub mod haproxy;
 pub mod http;
 pub mod keepalived;
+pub mod monitoring;
 pub mod mysql;
 pub mod names;
 pub mod nginx;
@@ -306,6 +307,9 @@ pub fn all(site: &Site) -> Vec<Box<dyn Component>> {
     }
     if topology.dns.is_some() {
         all.push(Box::new(dns::Dns));
+    }
+    if topology.monitoring.is_some() {
+        all.push(Box::new(monitoring::Monitoring));
     }
     let endpoints = all.iter().flat_map(|c| c.endpoints(site)).collect();
     all.insert(0, Box::new(firewall::Firewall::new(endpoints)));

@@ -30,6 +30,8 @@ pub const SEED: (&str, &str) = ("foobar_seed", "mysql-seed");
 pub const CHECKER: (&str, &str) = ("foobar_verify", "mysql-verify");
 /// The one that asks a server through its own socket how it stands, as the system account of the same name.
 pub const WATCHER: &str = "foobar_health";
+/// The one that the exporter of a database server's metrics asks with.
+pub const EXPORTER: (&str, &str) = ("foobar_exporter", "mysql-exporter");
 /// Where a database server's certificate, its key and their authority are.
 pub const DATABASE_TLS: &str = "/etc/mysql/foobar";
 /// MariaDB's unit.
@@ -75,6 +77,24 @@ pub const NGINX_UNIT: &str = "nginx.service";
 pub const BACKEND: &str = "web";
 /// Loopback port of the balancer's metrics and generation.
 pub const HAPROXY_LOCAL: u16 = 8404;
+/// Port of the balancer's metrics, for the host that watches.
+pub const HAPROXY_METRICS: u16 = 8406;
+/// What tells a host's own metrics, and its port.
+pub const NODE_EXPORTER: (&str, u16) = ("prometheus-node-exporter.service", 9100);
+/// What tells a database server's.
+pub const MYSQLD_EXPORTER: (&str, u16) = ("prometheus-mysqld-exporter.service", 9104);
+/// What tells a web server's.
+pub const NGINX_EXPORTER: (&str, u16) = ("prometheus-nginx-exporter.service", 9113);
+/// What asks for the site as a visitor does, for Prometheus on the same host.
+pub const BLACKBOX_EXPORTER: (&str, u16) = ("prometheus-blackbox-exporter.service", 9115);
+/// What measures, and knows what is wrong.
+pub const PROMETHEUS: (&str, u16) = ("prometheus.service", 9090);
+/// What tells people.
+pub const ALERTMANAGER: (&str, u16) = ("prometheus-alertmanager.service", 9093);
+/// The address that alerts are posted to, where it is a secret.
+pub const WEBHOOK: &str = "monitoring-webhook";
+/// The password of the login at the mail server.
+pub const MAIL_PASSWORD: &str = "monitoring-mail";
 /// The path under which a daemon tells, on loopback alone, the digest of the configuration it runs.
 pub const GENERATION: &str = "/.foobar/generation";
 

@@ -22,6 +22,8 @@ pub struct Site {
     pub certificate: Option<GivenCertificate>,
     /// The app's given secrets, by variable; generated ones are not here.
     pub given: BTreeMap<EnvName, Secret>,
+    /// What those who send alerts were given, by the name that it is kept under.
+    pub alerts: BTreeMap<&'static str, Secret>,
 }
 
 /// The app's folder, packed the same way each time so that equal folders have equal digests.

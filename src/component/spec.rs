@@ -3,8 +3,8 @@
 //! holds all of them. How they are read from YAML lives in `topology/`.
 
 use crate::base::name::{
-    CommandLine, DatabaseName, DomainName, EnvName, HostName, JumpHost, Line, PackageName, RelativePath, Span, UrlPath,
-    UserName,
+    CommandLine, DatabaseName, DomainName, EnvName, HostName, HostPort, JumpHost, Line, MailAddress, MailLogin,
+    PackageName, RelativePath, Span, Url, UrlPath, UserName,
 };
 use ipnet::IpNet;
 use serde::Serialize;
@@ -31,6 +31,8 @@ pub struct Topology {
     pub app: Option<App>,
     /// The database.
     pub mysql: Option<Mysql>,
+    /// Who watches all of it.
+    pub monitoring: Option<Monitoring>,
     /// Who may reach what beyond what the stack itself needs.
     pub firewall: Firewall,
     /// How much of the past each host keeps.
@@ -365,6 +367,61 @@ impl Mysql {
     pub fn hosts(&self) -> impl Iterator<Item = &HostName> {
         std::iter::once(&self.primary).chain(&self.replicas)
     }
+}
+
+/// `monitoring:`
+#[derive(Clone, Debug)]
+pub struct Monitoring {
+    /// The host that watches; a list as everywhere, of one.
+    pub on: Vec<HostName>,
+    /// How often every part is looked at, whole seconds. Default: 15s.
+    pub every: Span,
+    /// How long a fault holds before somebody is told, whole seconds. Default: 1m.
+    pub after: Span,
+    /// How long what was measured is kept. Default: 15d.
+    pub retention: Span,
+    /// Who is told.
+    pub alerts: Alerts,
+}
+
+impl Monitoring {
+    /// The host that watches.
+    pub fn host(&self) -> Option<&HostName> {
+        self.on.first()
+    }
+}
+
+/// `monitoring.alerts:` who is told of what is wrong; nobody by default.
+#[derive(Clone, Debug, Default)]
+pub struct Alerts {
+    /// Where alerts are posted to.
+    pub webhook: Option<Webhook>,
+    /// Whom they are mailed to.
+    pub email: Option<Email>,
+}
+
+/// `monitoring.alerts.webhook:`
+#[derive(Clone, Debug)]
+pub enum Webhook {
+    /// One that is no secret, as written.
+    Plain(Url),
+    /// One that lets whoever knows it post.
+    Secret(SecretSource),
+}
+
+/// `monitoring.alerts.email:`
+#[derive(Clone, Debug)]
+pub struct Email {
+    /// Who gets it.
+    pub to: Vec<MailAddress>,
+    /// Who it comes from.
+    pub from: MailAddress,
+    /// The mail server that takes it, which must speak STARTTLS.
+    pub smarthost: HostPort,
+    /// Whose mail it is there; without one nobody logs in.
+    pub login: Option<MailLogin>,
+    /// The login's password.
+    pub password: Option<SecretSource>,
 }
 
 /// The database server.

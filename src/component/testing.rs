@@ -59,6 +59,7 @@ pub fn topology() -> Topology {
             max_lag: crate::base::name::Span::seconds(5),
             max_connections: 151,
         }),
+        monitoring: None,
         firewall: Firewall::default(),
         keep: Keep::default(),
         rollout: Rollout::default(),
@@ -77,10 +78,33 @@ pub fn pair(mode: Mode) -> Topology {
     t
 }
 
+/// The three servers, watched from the balancer's host; alerts go to a secret address and by mail.
+pub fn watched() -> Topology {
+    let mut t = topology();
+    t.monitoring = Some(Monitoring {
+        on: vec!["lb-01".parse().unwrap()],
+        every: crate::base::name::Span::seconds(15),
+        after: crate::base::name::Span::seconds(60),
+        retention: crate::base::name::Span::seconds(15 * 86_400),
+        alerts: Alerts {
+            webhook: Some(Webhook::Secret(SecretSource::Env("HOOK".into()))),
+            email: Some(Email {
+                to: ["ops@foobar.com", "night@foobar.com"].map(|a| a.parse().unwrap()).to_vec(),
+                from: "foobar@foobar.com".parse().unwrap(),
+                smarthost: "mail.foobar.com:587".parse().unwrap(),
+                login: Some("foobar".parse().unwrap()),
+                password: Some(SecretSource::File("mail".into())),
+            }),
+        },
+    });
+    t
+}
+
 /// The site of a topology.
 pub fn site(topology: Topology) -> Site {
     let archive = b"not a tar, and nobody looks".to_vec();
     let release = topology.app.as_ref().map(|_| Release { digest: sha256(&archive), archive: Some(archive.into()) });
     let given = BTreeMap::from([("API_KEY".parse().unwrap(), Secret::new("given"))]);
-    Site { topology, templates: Templates::new(&BTreeMap::new()).unwrap(), release, certificate: None, given }
+    let alerts = BTreeMap::new();
+    Site { topology, templates: Templates::new(&BTreeMap::new()).unwrap(), release, certificate: None, given, alerts }
 }

@@ -1,6 +1,8 @@
 //! What a site makes of its hosts: every file as a snapshot, values that could break out, and every file before the
 //! daemon's own checker where that is installed (`FOOBAR_REQUIRE_CHECKERS=1`: it must be).
 
+mod monitoring;
+
 use super::{spec::*, testing, *};
 use crate::{
     base::secret::{Secrets, place},
@@ -350,9 +352,11 @@ fn run(program: &Path, args: &[&str]) -> String {
     said
 }
 
-fn every_topology() -> [Topology; 5] {
+fn every_topology() -> [Topology; 7] {
     let [passive, active] = [Mode::ActivePassive, Mode::ActiveActive].map(testing::pair);
-    [testing::topology(), other(), statics(), passive, active]
+    let watched = testing::watched();
+    let watched_other = Topology { monitoring: watched.monitoring.clone(), ..other() };
+    [testing::topology(), other(), statics(), passive, active, watched, watched_other]
 }
 
 #[test]

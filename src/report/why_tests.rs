@@ -47,7 +47,7 @@ fn read(name: &str, text: &str, inventory: Option<&str>, over: &BTreeMap<String,
     let certificate =
         is_given.then(|| crate::component::site::GivenCertificate { chain: PLANTED.into(), key: Secret::new(PLANTED) });
     let templates = Templates::new(over).unwrap();
-    let site = Site { topology: valid.topology, templates, release: None, certificate, given };
+    let site = Site { topology: valid.topology, templates, release: None, certificate, given, alerts: BTreeMap::new() };
     let desired = desired::compile(&site).unwrap();
     Read { site, desired, places: valid.places }
 }

@@ -119,6 +119,11 @@ fn default(t: &Topology, keys: &[&str]) -> Option<String> {
         ["mysql", "semi_sync"] => word(mysql?.semi_sync),
         ["mysql", "max_lag"] => word(mysql?.max_lag),
         ["mysql", "max_connections"] => word(mysql?.max_connections),
+        ["monitoring", "every"] => word(t.monitoring.as_ref()?.every),
+        ["monitoring", "after"] => word(t.monitoring.as_ref()?.after),
+        ["monitoring", "retention"] => word(t.monitoring.as_ref()?.retention),
+        ["monitoring", "alerts"] => empty(t.monitoring.is_some(), "nobody is told"),
+        ["monitoring"] => empty(t.monitoring.is_none(), "nobody watches"),
         ["firewall", "admin_from"] => empty(t.firewall.admin_from.is_empty(), "anyone"),
         ["firewall", "confirm_within"] => word(t.firewall.confirm_within),
         ["firewall", "allow", n, "from"] => {

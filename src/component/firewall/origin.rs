@@ -48,6 +48,7 @@ pub fn endpoint(site: &Site, endpoint: &Endpoint) -> Vec<Source> {
         "nginx" => t.nginx.as_ref().map(|n| &n.on[..]),
         "app" => t.app.as_ref().map(|a| &a.on[..]),
         "dns" => t.dns.as_ref().map(|d| d.on()),
+        "monitoring" => t.monitoring.as_ref().map(|m| &m.on[..]),
         // What a database host tells belongs to its place among the servers.
         "paths" if endpoint.port != HEALTH_PORT => t.app.as_ref().map(|a| &a.on[..]),
         _ => None,

@@ -8,7 +8,10 @@ pub mod traffic;
 
 use super::{
     Check, Component, Desired, Endpoint, Peers, bracketed, http, keepalived,
-    names::{APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_QUESTIONS, HAPROXY_UNIT, NGINX_UNIT, SITE},
+    names::{
+        APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_METRICS, HAPROXY_QUESTIONS, HAPROXY_UNIT, NGINX_UNIT,
+        SITE,
+    },
     origin::{Origin, Source, key},
     packages,
     site::Site,
@@ -73,6 +76,7 @@ struct Context {
     rise: u32,
     fall: u32,
     servers: Vec<Server>,
+    metrics: Option<String>,
     local_port: u16,
     generation_path: &'static str,
     generation: String,
@@ -127,6 +131,7 @@ fn context(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Context {
         rise: haproxy.health.rise,
         fall: haproxy.health.fall,
         servers: backends.iter().enumerate().map(server).collect(),
+        metrics: topology.monitoring.as_ref().map(|_| http::at(site.address(host), HAPROXY_METRICS)),
         local_port: HAPROXY_LOCAL,
         generation_path: GENERATION,
         generation: String::new(),
@@ -279,6 +284,7 @@ impl Component for Haproxy {
             service.proof = Some(proof(site, haproxy, host, &generation));
             service.restart_impact = crate::resource::Impact::ConnectionDrop;
             service.ports = vec![80, 443, HAPROXY_LOCAL];
+            service.ports.extend(site.topology.monitoring.as_ref().map(|_| HAPROXY_METRICS));
             service.leaves = vec![SERVER_STATE.into()];
             // A balancer takes its backends for healthy when it starts, so they come first.
             let mut after = vec![desired.want(host, drop_in, []), desired.want(host, files, [])];

@@ -25,6 +25,7 @@ const VARIABLES: Variables = &[
     ("rise", |_| vec![key(["haproxy", "health", "rise"])]),
     ("fall", |_| vec![key(["haproxy", "health", "fall"])]),
     ("servers", servers),
+    ("metrics", |at| vec![address(at.host), key(["monitoring"])]),
     ("local_port", |_| vec![Source::Own("the loopback port of its metrics")]),
     ("generation_path", |_| vec![Source::Own("the path at which a daemon tells what it runs")]),
     ("generation", |_| vec![Source::Own("the digest of the rest of this file")]),

@@ -10,8 +10,8 @@ pub use checks::WRITABLE;
 use super::{
     Check, Component, Desired, Endpoint, Peers, Source,
     names::{
-        APP_MIGRATE, APP_RO, APP_RW, APP_UNIT, CHECKER, DATABASE_TLS, MARIADB_UNIT, MYSQL_UNIT, REPLICATION, SEED,
-        STACK_CA, STACK_CA_NAME, database_objects, replication_source,
+        APP_MIGRATE, APP_RO, APP_RW, APP_UNIT, CHECKER, DATABASE_TLS, EXPORTER, MARIADB_UNIT, MYSQL_UNIT,
+        MYSQLD_EXPORTER, REPLICATION, SEED, STACK_CA, STACK_CA_NAME, database_objects, replication_source,
     },
     origin::{Origin, Source as From},
     packages,
@@ -92,6 +92,14 @@ fn logins(site: &Site, mysql: &spec::Mysql) -> Vec<Login> {
         all.push(login(APP_MIGRATE, schema, &privileges));
     }
     all.push(login(CHECKER, Some(CANARY), &["DELETE", "INSERT", "SELECT"]));
+    if site.topology.monitoring.is_some() {
+        // No right to any data: how the server and its replication fare, and nothing else.
+        let watch: &[&'static str] = match mysql.engine {
+            Engine::Mariadb => &["PROCESS", "BINLOG MONITOR", "SLAVE MONITOR"],
+            Engine::Mysql => &["PROCESS", "REPLICATION CLIENT"],
+        };
+        all.push(login(EXPORTER, None, watch));
+    }
     if !mysql.replicas.is_empty() {
         all.push(login(REPLICATION, None, &["REPLICATION SLAVE"]));
         let copy: &[&'static str] = match mysql.engine {
@@ -238,7 +246,8 @@ impl Component for Mysql {
             done.push(desired.want(replica, arrived, [source]));
             desired.want(replica, Copied::of(&accounts), []);
         }
-        // Who still uses the former passwords: the replicas, and the app on every host.
+        // Who still uses the former passwords: the replicas, the app on every host, and who watches the servers.
+        done.extend(mysql.hosts().map(|h| Key::new(h, Service::key(MYSQLD_EXPORTER.0))));
         done.extend(site.topology.app.iter().flat_map(|a| &a.on).map(|h| Key::new(h, Service::key(APP_UNIT))));
         done.push(followed[0].clone());
         desired.want(&mysql.primary, Retired { objects: accounts }, done);

@@ -100,7 +100,8 @@ fn secrets(read: &mut Reader<'_>, node: &Node) -> BTreeMap<EnvName, SecretSource
 const SOURCES: &str = "write where it comes from, never the secret itself: `generate`, `{ env: NAME }`, `{ file: path }` or \
                        `{ command: pass show name }`";
 
-fn source(read: &mut Reader<'_>, key: &str, node: &Node) -> Option<SecretSource> {
+/// Reads where a secret comes from; `key` is what it is for.
+pub fn source(read: &mut Reader<'_>, key: &str, node: &Node) -> Option<SecretSource> {
     match &node.kind {
         Kind::Text(text) if text == "generate" => return Some(SecretSource::Generate),
         Kind::Map(_) => {}

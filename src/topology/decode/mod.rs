@@ -5,6 +5,7 @@
 mod app;
 mod dns;
 mod hosts;
+mod monitoring;
 mod read;
 mod rollout;
 mod stack;
@@ -41,6 +42,7 @@ pub fn topology(read: &mut Reader<'_>, root: &Node) -> Topology {
         nginx: top.get("nginx").map(|n| stack::nginx(read, n)),
         app: top.get("app").and_then(|n| app::app(read, n)),
         mysql: top.get("mysql").and_then(|n| stack::mysql(read, n)),
+        monitoring: top.get("monitoring").map(|n| monitoring::monitoring(read, n)),
         firewall: top.get("firewall").map_or_else(Firewall::default, |n| stack::firewall(read, n)),
         keep: top.get("keep").map_or_else(Keep::default, |n| stack::keep(read, n)),
         rollout: top.get("rollout").map_or_else(Rollout::default, |n| rollout::rollout(read, n)),

@@ -301,6 +301,9 @@ fn example(what: &str) -> &'static str {
         "a user name" => "write a Unix account, for example admin",
         "a duration" => "write a number with a unit, for example 500ms, 2s, 5m, 24h, 180d",
         "a command" => "write a program and its arguments on one line, for example gunicorn --bind $LISTEN wsgi:app",
+        "a URL" => "write the whole address, for example https://hooks.example.com/alerts",
+        "a mail address" => "write it as ops@example.com",
+        "a host with a port" => "write both, for example mail.example.com:587",
         "a jump host" => "write a host as ssh_config knows it, or [user@]address[:port]",
         _ => "write one line of text, without control characters",
     }

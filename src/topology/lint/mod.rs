@@ -4,6 +4,7 @@
 mod certificates;
 mod dns;
 mod hosts;
+mod monitoring;
 mod network;
 mod parts;
 mod redundancy;
@@ -55,6 +56,8 @@ pub const LINTS: &[(&str, Lint)] = &[
     ("semi-sync-alone", parts::semi_sync_alone),
     ("names-and-zone", dns::names_and_zone),
     ("names-without-site", dns::names_without_site),
+    ("monitoring-twice", monitoring::twice),
+    ("monitoring-nobody", monitoring::nobody_is_told),
     ("own-variable", parts::own_variable),
     ("variable-twice", parts::variable_twice),
     ("plain-secret", parts::plain_secret),
@@ -69,7 +72,14 @@ impl Facts<'_> {
     /// Every place where a host is named, with the name. Refused words have been reported.
     pub fn host_words(&self) -> Vec<(Place, HostName)> {
         let mut lists: Vec<&Node> = Vec::new();
-        for keys in [["dns", "on"], ["haproxy", "on"], ["nginx", "on"], ["app", "on"], ["mysql", "replicas"]] {
+        for keys in [
+            ["dns", "on"],
+            ["haproxy", "on"],
+            ["nginx", "on"],
+            ["app", "on"],
+            ["mysql", "replicas"],
+            ["monitoring", "on"],
+        ] {
             lists.extend(self.documents.find(&keys));
         }
         let rules = self.documents.find(&["firewall", "allow"]).map(Node::items).unwrap_or_default();

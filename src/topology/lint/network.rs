@@ -4,7 +4,10 @@ use super::Facts;
 use crate::{
     base::name::HostName,
     component::{
-        names::{HEALTH_PORT, PATHS_LOCAL, READ_PORT, WRITE_PORT},
+        names::{
+            ALERTMANAGER, BLACKBOX_EXPORTER, HAPROXY_METRICS, HEALTH_PORT, MYSQLD_EXPORTER, NGINX_EXPORTER,
+            NODE_EXPORTER, PATHS_LOCAL, PROMETHEUS, READ_PORT, WRITE_PORT,
+        },
         spec::Protocol,
     },
     topology::{
@@ -75,6 +78,7 @@ fn listeners<'f>(facts: &'f Facts<'f>) -> Vec<Listener<'f>> {
             }
         }
     }
+    all.extend(watched(facts));
     if let Some(app) = &t.app {
         for host in &app.on {
             let place = if d.find(&["app", "port"]).is_some() {
@@ -83,6 +87,36 @@ fn listeners<'f>(facts: &'f Facts<'f>) -> Vec<Listener<'f>> {
                 facts.in_list(&["app", "on"], host)
             };
             all.push(Listener { who: "the app", host, port: app.port, place });
+        }
+    }
+    all
+}
+
+/// What listens because somebody watches.
+fn watched<'f>(facts: &'f Facts<'f>) -> Vec<Listener<'f>> {
+    let t = facts.topology;
+    let Some(monitoring) = &t.monitoring else { return Vec::new() };
+    let place = facts.documents.key(&["monitoring"]);
+    let listener = |who, host, port| Listener { who, host, port, place: place.clone() };
+    let mut all: Vec<Listener<'f>> = Vec::new();
+    all.extend(t.hosts.iter().map(|h| listener("the exporter of metrics", &h.name, NODE_EXPORTER.1)));
+    for host in t.nginx.iter().flat_map(|n| &n.on) {
+        all.push(listener("the exporter of nginx's metrics", host, NGINX_EXPORTER.1));
+    }
+    for host in t.mysql.iter().flat_map(|m| m.hosts()) {
+        // One that is named twice is told elsewhere.
+        if !all.iter().any(|l| l.port == MYSQLD_EXPORTER.1 && l.host == host) {
+            all.push(listener("the exporter of the database's metrics", host, MYSQLD_EXPORTER.1));
+        }
+    }
+    for host in t.haproxy.iter().flat_map(|h| &h.on) {
+        all.push(listener("the balancer's metrics", host, HAPROXY_METRICS));
+    }
+    for host in &monitoring.on {
+        for (who, port) in
+            [("prometheus", PROMETHEUS.1), ("alertmanager", ALERTMANAGER.1), ("the prober", BLACKBOX_EXPORTER.1)]
+        {
+            all.push(listener(who, host, port));
         }
     }
     all

@@ -48,7 +48,7 @@ pub fn duplicate_name(facts: &Facts<'_>) -> Vec<Problem> {
 
 /// A file with a site and hosts and nothing to run on them.
 pub fn nothing_to_do(facts: &Facts<'_>) -> Vec<Problem> {
-    let any = ["haproxy", "nginx", "app", "mysql", "firewall"].iter().any(|s| facts.has(s));
+    let any = ["haproxy", "nginx", "app", "mysql", "monitoring", "firewall"].iter().any(|s| facts.has(s));
     if any || !facts.has("site") {
         return Vec::new();
     }

@@ -81,7 +81,8 @@ fn pushed(topology: Topology) -> Vec<(String, String)> {
     let certificate =
         is_given.then(|| GivenCertificate { chain: String::new(), key: crate::base::secret::Secret::new("") });
     let templates = Templates::new(&BTreeMap::new()).unwrap();
-    let site = Site { topology, templates, release: None, certificate, given: BTreeMap::new() };
+    let site =
+        Site { topology, templates, release: None, certificate, given: BTreeMap::new(), alerts: BTreeMap::new() };
     let desired = desired::compile(&site).unwrap();
     let all = rendered::all(&desired, site.hosts());
     let text = |content: &Content| content.shown(&Secrets::default(), "");

@@ -4,6 +4,7 @@
 mod certificates;
 mod dns;
 mod hostile;
+mod monitoring;
 mod redundancy;
 mod spof;
 
@@ -57,6 +58,19 @@ mysql:
   semi_sync: true
   max_lag: 3s
   max_connections: 200
+monitoring:
+  on: [lb-01]
+  every: 30s
+  after: 5m
+  retention: 90d
+  alerts:
+    webhook: https://hooks.example.com/x
+    email:
+      to: [ops@example.com]
+      from: foobar@example.com
+      smarthost: mail.example.com:587
+      login: foobar
+      password: { env: MAIL_PASSWORD }
 firewall:
   admin_from: [203.0.113.0/24]
   allow:
@@ -106,6 +120,12 @@ fn every_key_is_read() {
     assert_eq!(app.canary.unwrap().field.as_str(), "message");
     let mysql = t.mysql.unwrap();
     assert_eq!((mysql.engine, mysql.max_lag.to_string(), mysql.max_connections), (Engine::Mariadb, "3s".into(), 200));
+    let monitoring = t.monitoring.unwrap();
+    assert_eq!((monitoring.every, monitoring.after), (Span::seconds(30), Span::seconds(300)));
+    assert_eq!((monitoring.retention.to_string().as_str(), monitoring.on.len()), ("90d", 1));
+    let email = monitoring.alerts.email.unwrap();
+    assert_eq!((email.smarthost.as_str(), email.to.len()), ("mail.example.com:587", 1));
+    assert!(email.password.is_some() && monitoring.alerts.webhook.is_some());
     assert_eq!((t.firewall.allow[0].port, t.firewall.confirm_within), (9100, Span::seconds(90)));
     assert_eq!((t.keep.generations, t.keep.releases), (3, 2));
     let (batch, canary) = (Share::Percent(25), Some(Span::seconds(90)));
@@ -246,6 +266,7 @@ const FREE: &[&str] = &[
     "app.env.",
     "app.secrets.",
     "hosts.web-01.ssh.jump",
+    "monitoring.alerts.email.password.",
 ];
 
 #[test]

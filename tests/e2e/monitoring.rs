@@ -1,0 +1,172 @@
+//! Who watches the stack: what breaks is told to a real receiver, and what is mended too; nobody but the host that watches
+//! reaches an exporter; a broken rule never lands; and all of it goes again.
+
+use super::{
+    drills::is_proved,
+    world::{HOSTS, World, until},
+};
+use std::{fs, time::Duration};
+
+/// A path that only who was told knows.
+const TOKEN: &str = "planted-7d1c04e9-hook";
+
+/// Takes alerts as Alertmanager posts them, and writes down a line for each.
+const RECEIVER: &str = r#"cat >/run/e2e-hook.py <<'END'
+import http.server, json
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with open("/run/e2e-hook", "a") as notes:
+            for alert in told["alerts"]:
+                labels = alert["labels"]
+                print(alert["status"], labels["alertname"], labels.get("host", "-"), self.path, file=notes)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *words):
+        pass
+http.server.HTTPServer(("", 9009), Receiver).serve_forever()
+END
+: >/run/e2e-hook; systemctl stop e2e-hook 2>/dev/null; systemd-run -q --unit=e2e-hook python3 /run/e2e-hook.py"#;
+
+/// A certificate of the site's own authority that is good for two days, in the place of the one that the balancer shows.
+const EXPIRING: &str = r#"cd /var/lib/foobar/secrets && dir=$(mktemp -d)
+openssl req -newkey rsa:2048 -nodes -keyout $dir/key -out $dir/req -subj /CN=www.foobar.com 2>/dev/null
+printf 'subjectAltName=DNS:www.foobar.com,DNS:foobar.com\n' >$dir/ext
+openssl x509 -req -in $dir/req -CA site-ca.crt -CAkey site-ca.key -CAcreateserial -CAserial $dir/serial -days 2 -extfile $dir/ext -out $dir/crt 2>/dev/null
+say() { socat -t 3 - UNIX-CONNECT:/run/haproxy/admin.sock; }
+{ printf 'set ssl cert /etc/haproxy/certs/site.pem <<\n'; cat $dir/crt $dir/key; printf '\n'; } | say
+echo 'commit ssl cert /etc/haproxy/certs/site.pem' | say | grep -q Success; rm -rf $dir"#;
+
+/// Prometheus' answer on its own host.
+fn asked(w: &World, path: &str) -> String {
+    let get = format!(
+        "timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/9090; printf \"GET {path} HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3'"
+    );
+    w.on("lb-01", &get)
+}
+
+/// What the receiver was told so far.
+fn told(w: &World) -> String {
+    w.on("web-02", "cat /run/e2e-hook")
+}
+
+/// What is broken below, each with the host that it is told of.
+const BROKEN: &[&str] =
+    &["BackendDown web-01", "NginxDown web-01", "ReplicaStopped web-02", "DiskFull web-01", "CertificateExpiresSoon -"];
+
+/// All of it is told to be so.
+#[track_caller]
+fn is_told(w: &World, word: &str) {
+    let line = |alert: &&str| format!("{word} {alert} /{TOKEN}");
+    let missing = || -> Vec<String> {
+        let told = told(w);
+        BROKEN.iter().map(line).filter(|line| !told.lines().any(|t| t == line)).collect()
+    };
+    assert!(until(Duration::from_secs(120), || missing().is_empty()), "not told: {:#?} but\n{}", missing(), told(w));
+}
+
+/// Whether a connection from a host to a port is let through.
+fn reaches(w: &World, from: &str, to: &str, port: u16) -> bool {
+    let to = w.lab.address(to).unwrap();
+    let script = format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{to}/{port}' 2>/dev/null");
+    w.lab.exec(from, &script).is_ok_and(|o| o.ok())
+}
+
+fn is_watched(w: &mut World) {
+    let lb = w.lab.address("lb-01").unwrap();
+    let hook = format!("http://{}:9009/{TOKEN}", w.lab.address("web-02").unwrap());
+    fs::write(w.dir.join("hook"), hook).unwrap();
+    w.topology = w.original()
+        + &format!(
+            "monitoring: {{ on: [lb-01], every: 3s, after: 3s, alerts: {{ webhook: {{ file: hook }} }} }}\n\
+             firewall: {{ allow: [{{ on: [web-02], port: 9009, from: [{lb}] }}] }}\n"
+        );
+    w.apply(&[]);
+    w.is_converged();
+}
+
+/// Four faults at once, each told and each mended.
+pub fn what_breaks_is_told_and_what_is_mended_too(w: &mut World) {
+    is_watched(w);
+    w.on("web-02", RECEIVER);
+    // A machine that is busy with other hosts takes its time to measure.
+    is_proved(w);
+    w.said.last().unwrap().says(&["all 12 targets are measured", "the page of the stack shows"]);
+    assert!(asked(w, "/consoles/stack.html").contains("takes writes"));
+
+    // The host that watches reaches every exporter, and nobody else does; what it runs itself answers nobody from outside.
+    for (host, port) in [("web-01", 9100), ("web-01", 9104), ("web-01", 9113), ("web-02", 9100), ("web-02", 9104)] {
+        assert!(reaches(w, "lb-01", host, port), "{host}:{port}");
+        let (other, to) = (if host == "web-01" { "web-02" } else { "web-01" }, w.lab.address(host).unwrap());
+        assert!(!reaches(w, other, host, port), "{host}:{port} from {other}");
+        let visitor = w.client(&["curl", "-sS", "--max-time", "2", &format!("http://{to}:{port}/metrics")]);
+        assert_eq!(visitor.code, 28, "{host}:{port}: {}{}", visitor.stdout, visitor.stderr);
+    }
+    for port in [8406, 9090, 9093, 9100, 9115] {
+        assert!(!reaches(w, "web-01", "lb-01", port), "lb-01:{port}");
+    }
+    let listening = w.on("lb-01", "ss -Hltn '( sport = 9090 or sport = 9093 or sport = 9115 )' | awk '{ print $4 }'");
+    assert!(listening.lines().count() == 3 && listening.lines().all(|l| l.starts_with("127.0.0.1:")), "{listening}");
+
+    let client = w.engine().to_owned();
+    w.on("web-01", "systemctl stop nginx; mkdir -p /srv/e2e-full; mount -t tmpfs -o size=4m tmpfs /srv/e2e-full");
+    w.on("web-01", "dd if=/dev/zero of=/srv/e2e-full/all bs=1M 2>/dev/null || :");
+    w.on("web-02", &format!("{client} -e 'STOP REPLICA'"));
+    w.on("lb-01", EXPIRING);
+    is_told(w, "firing");
+    let page = asked(w, "/consoles/stack.html");
+    assert!(page.contains("BackendDown") && page.contains("web-01 DOWN"), "{page}");
+    // What follows from a greater fault is not told beside it.
+    for less in ["DiskNearlyFull", "CertificateExpires "] {
+        assert!(!told(w).contains(less), "{}", told(w));
+    }
+
+    w.on("web-01", "umount /srv/e2e-full && rmdir /srv/e2e-full");
+    w.apply(&[]);
+    is_told(w, "resolved");
+    is_proved(w);
+    // Where alerts go is a secret, and nobody was told but who sends them.
+    assert!(w.said.iter().all(|run| !format!("{}{}", run.stdout, run.stderr).contains(TOKEN)));
+    assert_eq!(w.on("lb-01", "stat -c '%U %a' /etc/prometheus/alertmanager.yml").trim(), "prometheus 600");
+    for host in HOSTS {
+        let seen = w.on(host, "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c '[p]lanted-7d1c' || :");
+        assert_eq!(seen.trim(), "0", "{host}");
+    }
+}
+
+/// A rule that cannot be read never lands, and the former ones stay; what leaves the topology leaves the hosts.
+pub fn a_broken_rule_is_refused_and_all_of_it_goes_again(w: &mut World) {
+    is_watched(w);
+    let before = asked(w, "/api/v1/rules?type=record");
+    assert!(before.contains("foobar:generation"), "{before}");
+    let templates = w.dir.join("templates");
+    fs::create_dir_all(templates.join("monitoring")).unwrap();
+    let own = include_str!("../../templates/monitoring/rules.yml.tera");
+    let broken = own.replace("expr: mysql_up == 0", "expr: mysql_up === 0");
+    fs::write(templates.join("monitoring/rules.yml.tera"), broken).unwrap();
+    let run = w.foobar(&["apply", "--yes", "--templates", templates.to_str().unwrap()]);
+    fs::remove_dir_all(&templates).unwrap();
+    assert!([1, 4].contains(&run.code), "{run}");
+    run.says(&["the new configuration was refused, and nothing was changed", "foobar.rules.yml"]);
+    let record = |text: &str| text.split("\"generation\":\"").nth(1).map(|t| t[..32].to_owned());
+    assert_eq!(record(&asked(w, "/api/v1/rules?type=record")), record(&before));
+    w.is_converged();
+
+    w.on("lb-01", "systemctl stop prometheus");
+    w.foobar(&["verify"]).ends(3).says(&["prometheus does not answer", "prometheus.service is active and enabled"]);
+
+    w.topology = w.original();
+    w.apply(&[]).says(&["prometheus", "foobar_exporter"]);
+    w.is_converged();
+    for host in HOSTS {
+        let left = "ls /etc/foobar/mysqld-exporter.cnf /etc/prometheus/foobar.rules.yml /etc/prometheus/consoles/stack.html \
+                    /etc/prometheus/foobar-mail-password 2>/dev/null; ls /var/lib/foobar/secrets | grep -E 'monitoring|exporter'; \
+                    systemctl list-units --plain --no-legend --state=active 'prometheus*'; ss -Hltn '( sport = 8406 )'; :";
+        assert_eq!(w.on(host, left), "", "{host}");
+    }
+    assert!(!w.on("lb-01", "cat /etc/prometheus/prometheus.yml").contains("foobar"));
+    let client = w.engine().to_owned();
+    let accounts = w.on("web-02", &format!("{client} -N -e \"SELECT user FROM mysql.user\""));
+    assert!(accounts.contains("app_rw") && !accounts.contains("foobar_exporter"), "{accounts}");
+    w.foobar(&["verify"]).ends(0);
+}
