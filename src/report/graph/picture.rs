@@ -126,7 +126,7 @@ pub struct Picture {
 }
 
 /// Components that the picture knows by name; any other is shown by its own.
-const KNOWN: [&str; 6] = ["haproxy", "keepalived", "nginx", "app", "mysql", "paths"];
+const KNOWN: [&str; 7] = ["haproxy", "keepalived", "nginx", "app", "mysql", "paths", "monitoring"];
 
 impl Picture {
     /// Of a site.
@@ -326,16 +326,23 @@ fn node(site: &Site, n: usize, host: &HostName, endpoints: &[Endpoint]) -> Node 
         let title = "name server".to_owned();
         parts.insert(0, Part { component: "dns", tier: first, title, note: "NSD, port 53".into() });
     }
+    let ports = |component: &str| {
+        let here = endpoints.iter().filter(|e| e.host == *host && e.component == component);
+        let ports: BTreeSet<u16> = here.map(|e| e.port).collect();
+        format!("port{} {}", if ports.len() == 1 { "" } else { "s" }, joined(&ports))
+    };
+    if let Some(monitoring) = &t.monitoring {
+        let watches = monitoring.host() == Some(host);
+        let title = if watches { "Prometheus, Alertmanager" } else { "exporters" };
+        parts.push(Part { component: "monitoring", tier: last, title: title.into(), note: ports("monitoring") });
+    }
     let others: BTreeSet<&'static str> = endpoints
         .iter()
         .filter(|e| e.host == *host && e.component != "dns" && !KNOWN.contains(&e.component))
         .map(|e| e.component)
         .collect();
     for component in others {
-        let here = endpoints.iter().filter(|e| e.host == *host && e.component == component);
-        let ports: BTreeSet<u16> = here.map(|e| e.port).collect();
-        let note = format!("port{} {}", if ports.len() == 1 { "" } else { "s" }, joined(&ports));
-        parts.push(Part { component, tier: last, title: component.into(), note });
+        parts.push(Part { component, tier: last, title: component.into(), note: ports(component) });
     }
     Node {
         id: format!("host{n}"),
@@ -375,6 +382,16 @@ fn captions(site: &Site) -> Vec<(Tier, &'static str, String)> {
     }
     if let Some(mysql) = &t.mysql {
         all.push((Tier::Database, "database", mysql.database.to_string()));
+    }
+    // One that has another part to play stands in that one's row.
+    let elsewhere = |host: &HostName| {
+        let rows = [t.haproxy.as_ref().map(|h| &h.on), t.nginx.as_ref().map(|n| &n.on), t.app.as_ref().map(|a| &a.on)];
+        rows.into_iter().flatten().any(|on| on.contains(host))
+            || t.mysql.as_ref().is_some_and(|m| m.hosts().any(|h| h == host))
+            || t.dns.as_ref().is_some_and(|d| d.on().contains(host))
+    };
+    if t.monitoring.as_ref().and_then(|m| m.host()).is_some_and(|host| !elsewhere(host)) {
+        all.push((Tier::Other, "monitoring", "measures every host".to_owned()));
     }
     all
 }

@@ -41,6 +41,14 @@ fn nine() -> Topology {
     with_names(t, &["ns-01", "ns-02", "lb-02"])
 }
 
+/// A host of its own measures the others.
+fn apart() -> Topology {
+    let mut t = testing::watched();
+    t.hosts.push(testing::host("mon-01", 41));
+    t.monitoring.as_mut().unwrap().on = vec!["mon-01".parse().unwrap()];
+    t
+}
+
 fn without(mut t: Topology, what: &str) -> Topology {
     match what {
         "balancer" => t.haproxy = None,
@@ -76,6 +84,8 @@ fn all() -> Vec<Site> {
         long,
         wide,
         idle,
+        apart(),
+        testing::watched(),
         without(three(), "balancer"),
         without(three(), "database"),
         without(three(), "web"),
@@ -268,6 +278,23 @@ fn components_that_the_picture_does_not_know_are_shown_by_their_names() {
     let idle = Picture::of(&site);
     let node = idle.nodes.iter().find(|n| n.name == "mon-01").unwrap();
     assert!(node.kind == Kind::Host && node.parts.is_empty() && node.first == Tier::Other);
+}
+
+#[test]
+fn who_watches_is_told_from_who_is_measured() {
+    let picture = Picture::of(&testing::site(apart()));
+    let of = |host: &str| {
+        let node = picture.nodes.iter().find(|n| n.name == host).unwrap();
+        node.parts.last().map(|p| (p.tier, p.title.clone())).unwrap()
+    };
+    assert_eq!(of("mon-01"), (Tier::Other, "Prometheus, Alertmanager".to_owned()));
+    assert_eq!(of("web-01"), (Tier::Database, "exporters".to_owned()));
+    let caption = |picture: &Picture| {
+        picture.captions.iter().any(|(tier, what, _)| (*tier, *what) == (Tier::Other, "monitoring"))
+    };
+    assert!(caption(&picture));
+    // One that does something else as well stands in the row of that.
+    assert!(!caption(&Picture::of(&testing::site(testing::watched()))));
 }
 
 /// Where Graphviz is there, it accepts what is written for it.
