@@ -93,8 +93,7 @@ fn servers_up(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
     let patience = haproxy.health.interval.duration().as_millis() * u128::from(haproxy.health.rise) / 200 + 3;
     let script = Script::new().line(STAT).line(format!("await_up {}; stat", patience.min(20)));
     let servers: Vec<HostName> = site.topology.nginx.iter().flat_map(|n| n.on.clone()).collect();
-    let title = format!("all {} backends are up", servers.len());
-    Check::new(NAME, host, title, script, move |answer| {
+    Check::new(NAME, host, "every backend is up", script, move |answer| {
         let rows = stat(&answer.stdout);
         if rows.is_empty() {
             return Verdict::Error("the runtime API does not answer: systemctl status haproxy".into());
@@ -114,7 +113,7 @@ fn servers_up(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
                 None => Some(format!("{name} is unknown to it")),
             })
             .collect();
-        Verdict::when(down.is_empty(), if down.is_empty() { "all up".to_owned() } else { down.join("; ") })
+        Verdict::when(down.is_empty(), if down.is_empty() { format!("{} up", servers.len()) } else { down.join("; ") })
     })
 }
 

@@ -72,7 +72,7 @@ fn targets(site: &Site, monitoring: &Monitoring, host: &HostName) -> Check {
         .line("  [ \"${now%.*}\" -lt \"$end\" ] || break; sleep 0.3")
         .line("done; printf '%s\\n' \"$said\"");
     let want = server::targets(site);
-    Check::new(NAME, host, format!("all {want} targets are measured"), script, move |answer| {
+    Check::new(NAME, host, "every target is measured", script, move |answer| {
         judged(judge_targets(&answer.stdout, want))
     })
 }
