@@ -43,6 +43,8 @@ mod first;
 mod full;
 #[path = "e2e/gates.rs"]
 mod gates;
+#[path = "e2e/judge.rs"]
+mod judge;
 #[path = "e2e/kills.rs"]
 mod kills;
 #[path = "e2e/load.rs"]
@@ -102,6 +104,7 @@ const CASES: &[Case] = &[
     ("verify::other_programs_are_told_in_their_own_form", verify::other_programs_are_told_in_their_own_form),
     ("verify::rounds_tell_what_changes", verify::rounds_tell_what_changes),
     ("verify::the_page_reads_on_a_phone_and_on_a_desk", verify::the_page_reads_on_a_phone_and_on_a_desk),
+    ("judge::an_outside_judge_accepts_the_balancer", judge::an_outside_judge_accepts_the_balancer),
     ("browser::a_user_signs_the_guestbook", browser::a_user_signs_the_guestbook),
     ("dns::names_are_answered_and_a_change_loses_no_query", dns::names_are_answered_and_a_change_loses_no_query),
     ("dns::a_broken_zone_is_refused_and_the_live_one_stays", dns::a_broken_zone_is_refused_and_the_live_one_stays),

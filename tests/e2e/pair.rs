@@ -284,6 +284,7 @@ fn one_address(p: &mut World) {
     let all = [address.clone()];
     assert!(until(Duration::from_secs(20), || is_well(p, &all)));
     p.foobar(&["verify"]).ends(0).says(&[&format!("{address} is on one balancer alone"), "no drain was left behind"]);
+    super::judge::accepts(p, &BALANCERS);
     let gaps: Vec<(&str, f64)> = LOSSES.iter().map(|loss| (loss.what, lose(p, loss, &address, &all))).collect();
     for (what, gap) in gaps {
         assert!(gap < MOST, "{what}: no answer for {gap:.2} s");

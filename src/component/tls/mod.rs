@@ -23,8 +23,9 @@ use crate::{
 /// The name that the private authority is kept under.
 pub const AUTHORITY: &str = SITE_CA;
 
-/// Days that a certificate of the private authority is good for: under the 398 that browsers take.
-const DAYS: u32 = 397;
+/// Days that a certificate of the private authority is good for: under the 366 of Mozilla's intermediate profile, and the 398
+/// that browsers take.
+const DAYS: u32 = 365;
 
 /// `tls:`
 #[derive(Debug)]
