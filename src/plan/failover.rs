@@ -112,6 +112,16 @@ pub fn heir(servers: &Servers, seen: &BTreeMap<HostName, Observation>, ask: &Ask
             "`foobar apply` opens it again and loses nothing; `foobar switchover --to HOST` moves the writes elsewhere",
         );
     }
+    if let Some(why) = live.seen.get(from).and_then(Server::trouble) {
+        return refuse(
+            from,
+            format!("its server runs and does not answer as it should: {why}"),
+            &format!(
+                "end it with `systemctl kill -s KILL {}`: it comes back closed, and `foobar apply` opens it; where it does not come back, run foobar failover again",
+                servers.unit
+            ),
+        );
+    }
     if ask.away.contains(from) && !ask.is_off.contains(from) {
         return refuse(
             from,

@@ -155,6 +155,11 @@ fn what_could_make_two_writers_or_lose_more_is_refused() {
     let cases: Vec<([Option<&str>; 3], Change<'_>, &str)> = vec![
         ([Some(open), Some(&nine), Some(&nine)], Box::new(|_| {}), "web-01: it takes the writes: no primary is gone"),
         ([Some(shut), Some(&nine), Some(&nine)], Box::new(|_| {}), "web-01: its server runs, and is closed"),
+        (
+            [Some("error\tERROR 1045\n"), Some(&nine), Some(&nine)],
+            Box::new(|_| {}),
+            "web-01: its server runs and does not answer as it should: ERROR 1045",
+        ),
         ([Some(open), Some(open), Some(&nine)], Box::new(|_| {}), "web-02: web-01 and web-02 take writes"),
         ([None, Some(&nine), Some(&nine)], Box::new(|_| {}), "web-01: it cannot be reached: if it runs"),
         (

@@ -167,7 +167,7 @@ impl Servers {
         let unit = quote(&self.unit);
         let mut script = Script::new()
             .line(format!("systemctl -q mask {unit} 2>/dev/null || systemctl mask {unit}"))
-            // One that still runs does not answer: asked to end, it might wait for ever.
+            // It may have been started again since it was asked.
             .line(format!("systemctl kill -s KILL {unit} 2>/dev/null || :"))
             .line(format!("systemctl stop {unit} 2>/dev/null || :; systemctl reset-failed {unit} 2>/dev/null || :"))
             .line(format!("! systemctl is-active -q {unit} || {{ echo '{} still runs' >&2; exit 1; }}", self.unit));
