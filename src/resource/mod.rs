@@ -13,6 +13,7 @@ pub mod db_failover;
 pub mod db_local;
 pub mod db_password;
 pub mod db_reseed;
+mod db_return;
 pub mod db_role;
 mod db_second;
 pub mod db_switch;
