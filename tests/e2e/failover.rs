@@ -3,7 +3,7 @@
 
 use super::{
     bank::{Bank, Books},
-    damage::{sound, sql, unit},
+    damage::{arrives, sign, sound, sql, unit},
     locks::times,
     switchover::{SERVERS, WAY, is_open, one_writes, tell},
     world::{Run, World, start, until},
@@ -111,6 +111,10 @@ pub fn what_is_lost_is_what_was_said(w: &mut World) {
     for n in 0..times(1, 4) {
         let (from, to) = if n % 2 == 0 { ("web-01", "web-02") } else { ("web-02", "web-01") };
         let bank = Bank::open(w, from, "web-01", WAY);
+        // A replica whose primary was just restarted comes back to it some seconds later: it has the bank's opening now.
+        let open = format!("the bank is open, {n}");
+        sign(w, from, &open);
+        arrives(w, to, &open);
         sql(w, to, "STOP REPLICA IO_THREAD");
         bank.goes_on(w);
         kill(w, from);
@@ -129,7 +133,9 @@ pub fn what_is_lost_is_what_was_said(w: &mut World) {
         bank.goes_on(w);
         let books = bank.close(w, &[to]);
         let lost = kept(w, from);
-        assert_eq!(lost.len(), said, "the transactions that are kept are not those that were counted");
+        // One whose writing the crash cut off has a name and no rows.
+        let cut_off = said.checked_sub(lost.len());
+        assert!(cut_off.is_some_and(|n| n <= 1), "{said} were counted, and these are kept: {}", lost.len());
         let rows = sql(w, to, "SELECT teller, number FROM foobar.bank_ledger");
         let rows: BTreeSet<(usize, usize)> = rows
             .lines()
