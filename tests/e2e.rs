@@ -69,6 +69,8 @@ mod rotation;
 mod sealed;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[path = "e2e/status.rs"]
+mod status;
 #[path = "e2e/switchover.rs"]
 mod switchover;
 #[path = "e2e/verify.rs"]
@@ -104,6 +106,9 @@ const CASES: &[Case] = &[
     ("verify::other_programs_are_told_in_their_own_form", verify::other_programs_are_told_in_their_own_form),
     ("verify::rounds_tell_what_changes", verify::rounds_tell_what_changes),
     ("verify::the_page_reads_on_a_phone_and_on_a_desk", verify::the_page_reads_on_a_phone_and_on_a_desk),
+    ("status::how_every_host_fares_is_told_on_one_screen", status::how_every_host_fares_is_told_on_one_screen),
+    ("status::rounds_follow_each_other_until_they_are_ended", status::rounds_follow_each_other_until_they_are_ended),
+    ("status::what_is_down_or_gone_hides_nothing_else", status::what_is_down_or_gone_hides_nothing_else),
     ("judge::an_outside_judge_accepts_the_balancer", judge::an_outside_judge_accepts_the_balancer),
     ("browser::a_user_signs_the_guestbook", browser::a_user_signs_the_guestbook),
     ("dns::names_are_answered_and_a_change_loses_no_query", dns::names_are_answered_and_a_change_loses_no_query),

@@ -10,6 +10,7 @@ pub mod lab;
 pub mod lock;
 pub mod reboot;
 pub mod removal;
+pub mod status;
 pub mod switchover;
 #[cfg(test)]
 mod tests;
@@ -172,6 +173,19 @@ Examples:
 
 Exit status: 0 all checks hold, 3 one does not, 1 one could not be made. With --watch, the last round's.")]
     Verify(verify::VerifyArgs),
+    /// show how every host fares at this moment, on one screen; --watch keeps it there
+    #[command(after_help = "\
+Examples:
+  foobar status
+  foobar status -l @mysql
+  foobar status --watch                   again every 5 s, in place, until Ctrl-C
+  foobar status --json | jq '.hosts[] | select(.state != \"ok\")'
+
+Each host is asked once, for little: `foobar verify` proves more, `foobar plan` compares all of it.
+ok: all runs. WARN: all runs, and something is not as it should be. DOWN: something does not run.
+GONE: no answer. Exit status: 0 none is down or gone, 3 one is down, 7 one cannot be reached. With
+--watch, the last round's.")]
+    Status(status::StatusArgs),
     /// print the DNS records that the site wants, and where to set them; --check compares
     #[command(after_help = "\
 Examples:

@@ -13,7 +13,7 @@ pub enum Exit {
     Failed = 1,
     /// Changes are pending (`plan --detailed-exitcode` only).
     Pending = 2,
-    /// `verify` found a failure.
+    /// `verify` found a failure, or `status` something down.
     CheckFailed = 3,
     /// Failed, and rolled back.
     RolledBack = 4,

@@ -28,6 +28,7 @@ mod rollback;
 mod rotate;
 mod screen;
 mod sealed;
+mod status;
 mod switchover;
 mod tree;
 mod verify;
@@ -75,6 +76,7 @@ pub fn main() -> Exit {
                 Command::Reboot(args) => reboot::run(&screen, args).await,
                 Command::Switchover(args) => switchover::run(&screen, args).await,
                 Command::Failover(args) => failover::run(&screen, args).await,
+                Command::Status(args) => status::run(&screen, args).await,
                 Command::Verify(args) => verify::run(&screen, args).await,
                 Command::Dns(args) => dns::run(&screen, args).await,
                 Command::Drill(args) => drill::run(&screen, args).await,
@@ -102,6 +104,7 @@ pub fn main() -> Exit {
                 | Command::Destroy(_) => std::future::pending().await,
                 // Nobody waits for the end of a watch: to be ended is how it ends.
                 Command::Verify(ref args) if args.choice.watch.is_some() => std::future::pending().await,
+                Command::Status(ref args) if args.watch.is_some() => std::future::pending().await,
                 _ => lock::interrupted().await,
             }
         };

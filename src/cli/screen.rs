@@ -65,6 +65,11 @@ impl Screen {
         }
     }
 
+    /// Forgets what was shown so far, and shows nothing more of what happens.
+    pub fn hush(&self) {
+        *self.show() = Show::default();
+    }
+
     /// Where a run tells what happens.
     pub fn events(&self) -> Events {
         Events::new(Shared(self.show.clone()))

@@ -109,23 +109,45 @@ pub fn compile(screen: &Screen, site: &Site) -> Result<Desired, Exit> {
 impl Work {
     /// Reads the site and prepares the ways to its hosts.
     pub fn new(screen: &Screen, site: &SiteArgs, reach: &ReachArgs, limited: Option<&LimitArgs>) -> Result<Self, Exit> {
-        let gathered = read(screen, site)?;
+        Self::limited(screen, read(screen, site)?, reach, limited.map(|args| &args.limit[..]))
+    }
+
+    /// The same for who writes nothing, and shall not need to have the site's secrets.
+    pub fn without_secrets(
+        screen: &Screen,
+        site: &SiteArgs,
+        reach: &ReachArgs,
+        patterns: &[Pattern],
+    ) -> Result<Self, Exit> {
+        let gathered = gather::without_secrets(&site.file, site.inventory.as_deref(), site.templates.as_deref());
+        Self::limited(screen, gathered.map_err(|failure| screen.failure(&failure))?, reach, Some(patterns))
+    }
+
+    fn limited(
+        screen: &Screen,
+        gathered: Gathered,
+        reach: &ReachArgs,
+        patterns: Option<&[Pattern]>,
+    ) -> Result<Self, Exit> {
         if !gathered.warnings.is_empty() {
             screen.say(&format!("{} about the topology: `foobar validate` shows more\n", gathered.warnings));
         }
-        let patterns = limited.map(|args| args.limit.clone()).unwrap_or_default();
-        let limit = match limited {
+        let limit = match patterns {
             None => None,
-            Some(args) => {
+            Some(patterns) => {
                 let hosts: Vec<HostName> = gathered.site.hosts().cloned().collect();
-                let left = limit::select(&args.limit, &hosts, &roles(&gathered.site)).map_err(|error| {
-                    screen.problem("foobar::limit", &error.to_string(), "`--list-hosts` shows what a limit leaves");
+                let left = limit::select(patterns, &hosts, &roles(&gathered.site)).map_err(|error| {
+                    screen.problem(
+                        "foobar::limit",
+                        &error.to_string(),
+                        "`foobar plan --list-hosts` shows what a limit leaves",
+                    );
                     Exit::Usage
                 })?;
                 Some(left.into_iter().collect())
             }
         };
-        Ok(Self { patterns, ..Self::of(screen, gathered, reach, limit)? })
+        Ok(Self { patterns: patterns.unwrap_or_default().to_vec(), ..Self::of(screen, gathered, reach, limit)? })
     }
 
     /// Prepares the ways to the hosts of a site that was read; without a limit, all of them may be written to.

@@ -16,6 +16,7 @@ pub mod origin;
 pub mod paths;
 pub mod site;
 pub mod spec;
+pub mod status;
 pub mod tls;
 pub mod traffic;
 

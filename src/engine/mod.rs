@@ -6,6 +6,7 @@ mod batch;
 mod confirm;
 pub mod course;
 pub mod drill;
+pub mod glance;
 pub mod lease;
 pub mod mint;
 pub mod observe;

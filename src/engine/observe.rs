@@ -9,7 +9,7 @@ use crate::{
         lease::{HELD, Lease},
     },
     resource::{Observation, STATE_DIR},
-    transport::{Transport, TransportError, TransportErrorKind},
+    transport::{Reply, Transport, TransportError, TransportErrorKind},
 };
 use futures_util::future::join_all;
 use std::{collections::BTreeMap, time::Instant};
@@ -85,16 +85,7 @@ async fn ask(
                     None => Silence::Error(unfit(&host, "its lease could not be taken", reply.status, &reply.stderr)),
                 });
             }
-            let observation = plan::observe::parse(&reply.stdout).map_err(|what| {
-                let said = reply.stderr.lines().last().unwrap_or_default();
-                let sep = if said.is_empty() { "" } else { ": " };
-                Silence::Error(TransportError {
-                    host: host.clone(),
-                    kind: TransportErrorKind::Lost,
-                    what: format!("{what} (after {} bytes, status {}){sep}{said}", reply.stdout.len(), reply.status),
-                    help: "log in by hand and see that `sh -c 'echo hello'` prints hello and nothing else".into(),
-                })
-            })?;
+            let observation = understood(&host, &reply).map_err(Silence::Error)?;
             let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             tell(Event::Observed { host: host.clone(), millis });
             Ok((host, observation))
@@ -113,6 +104,20 @@ async fn ask(
         }
     }
     (seen, silent)
+}
+
+/// What a host's reply says.
+pub(super) fn understood(host: &HostName, reply: &Reply) -> Result<Observation, TransportError> {
+    plan::observe::parse(&reply.stdout).map_err(|what| {
+        let said = reply.stderr.lines().last().unwrap_or_default();
+        let sep = if said.is_empty() { "" } else { ": " };
+        TransportError {
+            host: host.clone(),
+            kind: TransportErrorKind::Lost,
+            what: format!("{what} (after {} bytes, status {}){sep}{said}", reply.stdout.len(), reply.status),
+            help: "log in by hand and see that `sh -c 'echo hello'` prints hello and nothing else".into(),
+        }
+    })
 }
 
 /// Why one host gave no answer.

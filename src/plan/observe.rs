@@ -1,8 +1,10 @@
-//! The one probe script of a host, and the parsing of its reply. Sending it is the engine's business.
+//! The one probe script of a host, and the parsing of its reply; and the one of a glance, whose few questions are asked side
+//! by side. Sending them is the engine's business.
 
 use super::journal::GENERATIONS;
 use crate::{
     base::script::{Script, quote},
+    component::status::LATE,
     resource::{Collector, Observation, Probe, Wanted, owned::OWNED, ruleset::LOGIN, system::FACTS},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +32,31 @@ pub fn script<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> Script {
             .line(collector.body.trim())
             .line("}")
             .line(format!("frame {name} \"$(ask_{name} {} </dev/null)\"", args.join(" ")));
+    }
+    script.line("echo end 0")
+}
+
+/// Seconds that one question of a glance may take.
+const LONGEST: u32 = 8;
+
+/// The script that asks a host a few things at once, each in a shell of its own that is ended when it takes too long and
+/// then says `late`. The reply is framed as the other one's.
+pub fn side_by_side(probes: &[Probe]) -> Script {
+    let mut script = Script::new()
+        .line("export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; umask 077; cd /")
+        .line("tmp=$(mktemp -d /run/foobar.XXXXXX) || exit 74; trap 'rm -rf \"$tmp\"' EXIT");
+    for Probe { collector, args } in probes {
+        let (name, ask) = (collector.name, format!("ask() {{\n{}\n}}\nask \"$@\"", collector.body.trim()));
+        let args: Vec<String> = args.iter().map(|w| quote(w)).collect();
+        script = script.line(format!(
+            "{{ timeout -s KILL {LONGEST} sh -c {} sh {} </dev/null >\"$tmp/{name}\" 2>/dev/null; [ $? != 137 ] || printf '\\n{LATE}\\tyes\\n' >>\"$tmp/{name}\"; }} &",
+            quote(&ask),
+            args.join(" ")
+        ));
+    }
+    script = script.line("wait");
+    for Probe { collector: Collector { name, .. }, .. } in probes {
+        script = script.line(format!("printf '{name} %s\\n' \"$(wc -c <\"$tmp/{name}\")\"; cat \"$tmp/{name}\"; echo"));
     }
     script.line("echo end 0")
 }
@@ -88,6 +115,30 @@ mod tests {
         let observation = parse(&ask(&wanted)).unwrap();
         assert!(observation.get(&FACTS, "system").is_some());
         assert_eq!(observation.get(&crate::resource::account::ACCOUNT, "root").unwrap()[1], "/root");
+    }
+
+    /// One says nothing for longer than it may, another one far more than a pipe holds; the words of a third are quoted.
+    #[test]
+    fn a_glance_waits_for_nobody_too_long() {
+        static SLOW: Collector = Collector { name: "slow", volatile: &[], body: "printf 'half'; exec sleep 60" };
+        static LONG: Collector = Collector {
+            name: "long",
+            volatile: &[],
+            body: "n=0; while [ $n -lt 9999 ]; do n=$((n + 1)); echo \"n $n\"; done",
+        };
+        static WORDS: Collector =
+            Collector { name: "words", volatile: &[], body: "[ $# = 2 ] || return 0\nprintf '%s\\t%s\\n' \"$@\"" };
+        let probes = [
+            Probe::new(&SLOW, Vec::<String>::new()),
+            Probe::new(&LONG, Vec::<String>::new()),
+            Probe::new(&WORDS, ["it's", "$(id); x"]),
+        ];
+        let script = side_by_side(&probes).text().replace(&format!("KILL {LONGEST}"), "KILL 1");
+        let out = Command::new("sh").arg("-c").arg(script.replace("/run/", "/tmp/")).output().unwrap();
+        let seen = parse(&out.stdout).unwrap();
+        assert!(seen.get(&SLOW, LATE).is_some() && seen.get(&SLOW, "half").is_some());
+        assert!(seen.get(&LONG, LATE).is_none() && seen.get(&LONG, "n 9999").is_some());
+        assert_eq!(seen.get(&WORDS, "it's").unwrap()[0], "$(id); x");
     }
 
     #[test]

@@ -270,6 +270,11 @@ pub(super) fn pretty(document: &impl Serialize) -> String {
     escaped(serde_json::to_string_pretty(document).unwrap_or_default()) + "\n"
 }
 
+/// The same in one line.
+pub(super) fn line(document: &impl Serialize) -> String {
+    escaped(serde_json::to_string(document).unwrap_or_default()) + "\n"
+}
+
 /// Escapes what JSON allows raw within strings and a terminal would obey; a reader gets the very same text.
 fn escaped(json: String) -> String {
     let raw = |c: char| is_harmful(c) && c != '\n';

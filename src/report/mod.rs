@@ -25,6 +25,7 @@ pub mod record;
 pub mod render;
 mod show;
 pub mod spof;
+pub mod status;
 pub mod style;
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,7 @@ fn help_of_every_command() {
     command.build();
     let mut all = Vec::new();
     walk(&mut command, "help", &mut all);
-    assert_eq!(all.len(), 29);
+    assert_eq!(all.len(), 30);
     for (name, text) in all {
         insta::assert_snapshot!(name, text);
     }
@@ -60,6 +60,7 @@ fn wrong_usage_is_64_and_asked_for_help_is_not() {
         &["verify", "--format", "xml"],
         &["verify", "--only", "a/b/c"],
         &["verify", "--watch", "0"],
+        &["status", "--watch", "0"],
         &["graph", "--format", "png"],
         &["drill"],
         &["drill", "lb-01", "--for", "0"],

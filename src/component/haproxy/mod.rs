@@ -4,6 +4,7 @@
 mod checks;
 pub mod master;
 mod origin;
+pub mod status;
 pub mod traffic;
 
 use super::{

@@ -4,6 +4,7 @@
 mod checks;
 mod origin;
 mod server;
+pub mod status;
 
 pub use checks::WRITABLE;
 
