@@ -293,7 +293,7 @@ mod tests {
         let haproxy = site.topology.haproxy.as_ref().unwrap();
         let check = servers_up(&site, haproxy, &haproxy.on[0]);
         let judge = |stdout: String| (check.judge)(&Answer { status: 0, stdout });
-        assert_eq!(judge(counters(("UP", 1), ("UP", 1))), Verdict::Pass("all up".into()));
+        assert_eq!(judge(counters(("UP", 1), ("UP", 1))), Verdict::Pass("2 up".into()));
         let down = "web-02 is DOWN (Layer4 connection problem)";
         assert_eq!(judge(counters(("UP", 1), ("DOWN", 1))), Verdict::Fail(down.into()));
         assert!(matches!(judge(String::new()), Verdict::Error(_)));
