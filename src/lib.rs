@@ -23,7 +23,7 @@
 //! | 6 | `event/` | the border between doing and showing |
 //! | 7 | `transport/` | one method, `run(host, script)`; `ssh.rs` is the one that uses the network |
 //! | 8 | `engine/` | generic effects: observe, apply (a ready-queue over the graph), what goes back after a failure, hosts that reboot, drills, leases, verify, and the mint of secrets |
-//! | 9 | `report/` | events and plans into text, live progress, JSON lines |
+//! | 9 | `report/` | events and plans into text, live progress, JSON lines, pictures and pages |
 //! | 10 | `cli/` | clap, exit codes, reading local files, one short recipe a command |
 //! | apart | `lab/` | real throw-away hosts on this machine; nothing imports it but `cli` |
 //!
