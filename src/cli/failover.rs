@@ -60,6 +60,8 @@ pub async fn run(screen: &Screen, args: &FailoverArgs) -> Result<Exit, Exit> {
         work.saved.topology.text.clone_from(after);
     }
     let is_harmless = loss.is_none();
+    // What was begun for one is not gone on with for another.
+    ask.to = Some(heir.to.clone());
     ask.found = Some(Found { has: heir.has.clone(), loss });
     work.task = Task::Failover(servers, ask);
     let order = Order {
@@ -74,7 +76,8 @@ pub async fn run(screen: &Screen, args: &FailoverArgs) -> Result<Exit, Exit> {
     let mut taken = None;
     let ended = carry::run(screen, &work, &order, async |look| {
         taken = look.plan.steps.iter().find(|s| s.resource == switchover::taken()).map(|s| s.id);
-        is_there = heir.is_open;
+        // It may have opened since the first look: a run that was cut off had its last step under way.
+        is_there = taken.is_none();
         if look.plan.is_empty() && !order.json {
             screen.data(&format!("{} takes the writes already, and all that run follow it.\n", heir.to));
             return Err(Exit::Done);
