@@ -4,6 +4,7 @@
 use super::{
     Desired,
     haproxy::status::{self as balancer, Balancer},
+    keepalived::{self, status as redundancy},
     mysql::status::{self as database, Database, Role},
     names::{APP_ROOT, APP_UNIT},
     site::Site,
@@ -18,7 +19,7 @@ use crate::{
     },
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// Whether foobar's table is there as it was loaded, and whether new rules wait for their confirmation.
 pub static FIREWALL: Collector = Collector {
@@ -73,6 +74,8 @@ pub struct Glance {
     pub certificate_ends: Option<i64>,
     /// Days until then.
     pub certificate_days: Option<i64>,
+    /// The virtual addresses that it holds, where it is one of several balancers.
+    pub addresses: Option<Vec<IpAddr>>,
     /// The database server.
     pub database: Option<Database>,
     /// The firewall.
@@ -120,6 +123,8 @@ pub fn probes(site: &Site, desired: &Desired, host: &HostName) -> Vec<Probe> {
     }
     if is("haproxy", &roles) {
         probes.push(balancer::probe());
+        let addresses = keepalived::addresses(site);
+        probes.extend((!addresses.is_empty()).then(|| redundancy::probe(&addresses)));
     }
     if is("app", &roles) {
         probes.push(Probe::new(&RELEASES, [APP_ROOT]));
@@ -138,12 +143,13 @@ pub fn read(site: &Site, desired: &Desired, host: &HostName, seen: &Observation,
     }
     if roles.contains(&"haproxy") {
         glance.balancer(seen, now);
+        glance.addresses = redundancy::held(seen);
     }
     if roles.contains(&"app") {
         glance.release(site, seen);
     }
     if let Some(mysql) = site.topology.mysql.as_ref().filter(|_| roles.contains(&"mysql")) {
-        glance.database(site, mysql.max_lag.duration().as_secs(), seen);
+        glance.database(site, mysql.max_lag.duration().as_secs(), seen, now);
     }
     glance
 }
@@ -196,7 +202,7 @@ impl Glance {
     fn balancer(&mut self, seen: &Observation, now: i64) {
         self.balancer = balancer::balancer(seen);
         self.certificate_ends = balancer::certificate_ends(seen);
-        self.certificate_days = self.certificate_ends.map(|ends| (ends - now).div_euclid(86_400));
+        self.certificate_days = self.certificate_ends.map(|ends| days(ends, now));
         match &self.balancer {
             Some(balancer) => {
                 for server in balancer.servers.iter().filter(|s| !s.is_up()) {
@@ -210,9 +216,13 @@ impl Glance {
             }
             None => {}
         }
-        match self.certificate_days {
-            Some(days) if days < 0 => self.faults.push("its certificate has ended".into()),
-            Some(days) if days < DAYS_LEFT => self.notes.push(format!("its certificate ends in {days} days")),
+        self.ends(self.certificate_days, "its certificate");
+    }
+
+    fn ends(&mut self, days: Option<i64>, what: &str) {
+        match days {
+            Some(days) if days < 0 => self.faults.push(format!("{what} has ended")),
+            Some(days) if days < DAYS_LEFT => self.notes.push(format!("{what} ends in {days} days")),
             _ => {}
         }
     }
@@ -230,8 +240,9 @@ impl Glance {
         }
     }
 
-    fn database(&mut self, site: &Site, max_lag: u64, seen: &Observation) {
+    fn database(&mut self, site: &Site, max_lag: u64, seen: &Observation, now: i64) {
         let mut server = database::database(seen);
+        server.certificate_days = server.certificate_ends.map(|ends| days(ends, now));
         // Whoever is followed is better known by name.
         if let Some(source) = &mut server.source {
             let known = site.topology.hosts.iter().find(|h| h.address.to_string() == *source);
@@ -253,17 +264,52 @@ impl Glance {
         if server.role == Role::Replica && server.is_open {
             self.faults.push("it follows another server and takes writes all the same".into());
         }
+        self.ends(server.certificate_days, "the certificate of its database");
         self.database = Some(server);
     }
+}
+
+/// Whole days from one second since the epoch until another.
+fn days(ends: i64, now: i64) -> i64 {
+    (ends - now).div_euclid(86_400)
 }
 
 fn is_late(seen: &Observation, collector: &Collector) -> bool {
     seen.get(collector, LATE).is_some()
 }
 
-/// What only all database servers together tell: whether one of them takes the writes, and whether the file names it.
-/// Nothing is said where one of them was not heard.
+/// What only several hosts together tell: who holds the virtual addresses, and who takes the writes.
 pub fn compare(site: &Site, glances: &mut BTreeMap<HostName, Glance>) {
+    compare_balancers(site, glances);
+    compare_databases(site, glances);
+}
+
+/// Whether one balancer alone holds each virtual address. That none does is not said where one of them was not heard.
+fn compare_balancers(site: &Site, glances: &mut BTreeMap<HostName, Glance>) {
+    let Some(haproxy) = &site.topology.haproxy else { return };
+    for address in keepalived::addresses(site) {
+        let held = |host: &&HostName| glances.get(*host)?.addresses.as_ref().map(|all| all.contains(&address));
+        let told: Vec<(&HostName, Option<bool>)> = haproxy.on.iter().map(|h| (h, held(&h))).collect();
+        let holders: Vec<&HostName> = told.iter().filter(|(_, is)| *is == Some(true)).map(|(h, _)| *h).collect();
+        let (blamed, text) = match &holders[..] {
+            [] if told.iter().all(|(_, is)| is.is_some()) => (&haproxy.on[..1], format!("no balancer holds {address}")),
+            [] | [_] => continue,
+            _ => {
+                let names = holders.iter().map(|h| h.as_str()).collect::<Vec<_>>().join(" and ");
+                (&haproxy.on[..], format!("{names} hold {address} at the same time"))
+            }
+        };
+        for host in blamed.iter().filter(|h| holders.is_empty() || holders.contains(h)) {
+            if let Some(glance) = glances.get_mut(host) {
+                glance.faults.push(text.clone());
+            }
+        }
+    }
+}
+
+/// Whether one database server takes the writes, and whether the file names it. Nothing is said where one of them was not
+/// heard.
+fn compare_databases(site: &Site, glances: &mut BTreeMap<HostName, Glance>) {
     let Some(mysql) = &site.topology.mysql else { return };
     let role = |host: &HostName| glances.get(host).and_then(|g| g.database.as_ref()).map(|d| d.role);
     let roles: Vec<(&HostName, Option<Role>)> = mysql.hosts().map(|h| (h, role(h))).collect();

@@ -28,12 +28,13 @@ fn answer(name: &str, changed: &[(&str, &str)]) -> Observation {
     for (collector, text) in [
         ("units", units),
         ("glance_firewall", "table\tloaded\n".into()),
+        ("glance_addresses", "asked\tyes\n".into()),
         ("glance_haproxy", format!("front\t4\t17\nserver\tweb-01\tUP\nserver\tweb-02\tUP\nends\t{ends}\n")),
         ("releases", format!("/srv/foobar\tcurrent\t{digest}\n")),
         (
             "glance_database",
             match name {
-                "web-01" => "read_only\t0\n".into(),
+                "web-01" => format!("read_only\t0\nends\t{ends}\n"),
                 _ => "read_only\t1\nsource\t10.77.0.21\nio\tYes\nsql\tYes\nbehind\t0\n".into(),
             },
         ),
@@ -109,6 +110,8 @@ fn what_is_down_is_a_fault_and_what_is_odd_a_note() {
         ("lb-01", "front\t4\t17", "", "runtime API does not answer", ""),
         ("lb-01", &ends, &soon, "", "ends in 5 days"),
         ("lb-01", &ends, &past, "has ended", ""),
+        ("web-01", &ends, &soon, "", "the certificate of its database ends in 5 days"),
+        ("web-01", &ends, &past, "the certificate of its database has ended", ""),
         ("web-02", "sql\tYes", "sql\tNo\ntrouble\tError 1062", "replication stands: Error 1062", ""),
         ("web-02", "behind\t0", "behind\tNULL", "", "does not know how far"),
         ("web-02", "behind\t0", "behind\t60", "", "60 s behind, and 5 s are allowed"),
@@ -121,6 +124,38 @@ fn what_is_down_is_a_fault_and_what_is_odd_a_note() {
         assert!(faults.contains(fault) && faults.is_empty() == fault.is_empty(), "{to:?}: {faults:?}");
         assert!(notes.contains(note) && notes.is_empty() == note.is_empty(), "{to:?}: {notes:?}");
     }
+}
+
+#[test]
+fn who_holds_an_address_is_told_by_all_balancers_together() {
+    use crate::component::spec::Mode;
+    let site = testing::site(testing::pair(Mode::ActivePassive));
+    let asked = |name: &str| probes(&site, &Desired::default(), &host(name)).len();
+    assert_eq!(
+        (asked("lb-02"), asked("web-01")),
+        (2, 2),
+        "the balancer and its addresses; the release and the database"
+    );
+    let (here, away) = (Some("holds\t10.77.0.100\nasked\tyes\n"), Some("asked\tyes\n"));
+    let found = |one: Option<&str>, two: Option<&str>| {
+        let mut all = BTreeMap::new();
+        for (name, text) in [("lb-01", one), ("lb-02", two)] {
+            let Some(text) = text else { continue };
+            let mut seen = answer("lb-01", &[]);
+            seen.forget(&redundancy::GLANCE);
+            seen.add(redundancy::GLANCE.name, text);
+            all.insert(host(name), read(&site, &Desired::default(), &host(name), &seen, NOW));
+        }
+        compare(&site, &mut all);
+        all.iter().flat_map(|(h, g)| g.faults.iter().map(move |t| format!("{h}: {t}"))).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(found(here, away), "");
+    assert_eq!(found(away, here), "");
+    assert_eq!(found(away, away), "lb-01: no balancer holds 10.77.0.100");
+    assert_eq!(found(away, None), "", "the one that is silent may hold it");
+    let both = "lb-01 and lb-02 hold 10.77.0.100 at the same time";
+    assert_eq!(found(here, here), format!("lb-01: {both}; lb-02: {both}"));
+    assert_eq!(found(Some(""), away), "", "one that could not tell");
 }
 
 #[test]

@@ -142,6 +142,9 @@ fn facts(row: &Row, glance: &Glance) -> Vec<String> {
         facts.push(format!("{}, {}/s", many(*sessions, "session"), many(*requests_per_second, "request")));
         facts.push(format!("{up} of {} servers up", servers.len()));
     }
+    if let Some(all) = glance.addresses.as_ref().filter(|all| !all.is_empty()) {
+        facts.push(format!("holds {}", all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
+    }
     facts.extend(glance.certificate_days.map(|days| format!("certificate {days} days")));
     facts.extend(glance.release.as_ref().map(|name| format!("release {}", name.get(..8).unwrap_or(name))));
     if let Some(Database { source: Some(source), lag_seconds: Some(lag), .. }) = &glance.database {

@@ -21,6 +21,7 @@ fn rows() -> Vec<Row> {
         }),
         certificate_ends: Some(1_800_000_000),
         certificate_days: Some(12),
+        addresses: Some(vec!["10.77.0.100".parse().unwrap()]),
         firewall: Some(Firewall::Loaded),
         units: vec![unit("haproxy.service", "active")],
         faults: vec!["it has web-02 as DOWN".into()],
@@ -34,6 +35,8 @@ fn rows() -> Vec<Row> {
         is_replicating: source.is_some(),
         lag_seconds,
         trouble: None,
+        certificate_ends: None,
+        certificate_days: None,
     };
     let web = |role, source, lag| Glance {
         release: Some("3fa2b1c0d4e5f607".into()),

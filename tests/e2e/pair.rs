@@ -318,6 +318,7 @@ fn one_address(p: &mut World) {
     }
     assert!(until(Duration::from_secs(10), || holders(p, &address, &[]).len() == 2), "both take it");
     p.foobar(&["verify"]).ends(3).says(&["have it at once: they do not hear each other"]);
+    p.foobar(&["status"]).ends(3).says(&[&format!("lb-01 and lb-02 hold {address} at the same time")]);
     for host in BALANCERS {
         p.on(host, "nft delete table ip wall");
     }
@@ -342,6 +343,7 @@ fn an_address_each(p: &mut World) {
     let own = |p: &World| holders(p, &all[0], &[]) == ["lb-01"] && holders(p, &all[1], &[]) == ["lb-02"];
     assert!(until(Duration::from_secs(20), || own(p)));
     p.foobar(&["verify"]).ends(0).says(&[&format!("{} is on lb-02 alone", all[1])]);
+    p.foobar(&["status"]).ends(0).says(&[&format!("holds {}", all[0]), &format!("holds {}", all[1])]);
 
     // A change of the web servers, with visitors at both: each is taken out at both.
     let ways = all.clone().map(|a| a.parse().unwrap());

@@ -3,6 +3,7 @@
 
 mod checks;
 mod origin;
+pub mod status;
 
 use super::{
     Check, Component, Desired, Endpoint, Peers,

@@ -2,14 +2,14 @@
 
 use super::{
     super::{
-        Desired, http, mysql as database,
+        Desired, http, keepalived, mysql as database,
         names::{
             DATABASE_TLS, EXPORTER, MYSQLD_EXPORTER, NGINX_EXPORTER, NGINX_UNIT, NODE_EXPORTER, database_objects,
             new_passwords, replication_source,
         },
         site::Site,
     },
-    Daemon, USER, databases, wait_for, web,
+    Daemon, USER, balancers, databases, wait_for, web,
 };
 use crate::{
     base::{
@@ -50,6 +50,11 @@ pub fn login() -> Login {
 /// The words of an exporter of that port on a host, with what else its template needs.
 pub fn words(site: &Site, host: &HostName, port: u16) -> BTreeMap<&'static str, String> {
     let mut all = BTreeMap::from([("listen", http::at(site.address(host), port))]);
+    if port == NODE_EXPORTER.1 {
+        // Which of a pair holds a virtual address; nobody asks others.
+        let tells = !keepalived::addresses(site).is_empty() && balancers(site).contains(host);
+        all.insert("tells_addresses", if tells { "yes" } else { "" }.to_owned());
+    }
     if port == NGINX_EXPORTER.1 {
         all.insert("status", STATUS.to_owned());
     }

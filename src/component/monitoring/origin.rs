@@ -18,17 +18,21 @@ fn own(what: &'static str) -> Vec<Source> {
     vec![Source::Own(what)]
 }
 
+fn virtual_addresses() -> Source {
+    key(["haproxy", "redundancy", "virtual_addresses"])
+}
+
 /// The addresses that visitors reach the site at.
 fn site_addresses(at: &At<'_>) -> Vec<Source> {
     match at.site.topology.haproxy.as_ref() {
-        Some(haproxy) if haproxy.redundancy.is_some() => vec![key(["haproxy", "redundancy", "virtual_addresses"])],
+        Some(haproxy) if haproxy.redundancy.is_some() => vec![virtual_addresses()],
         Some(haproxy) => haproxy.on.iter().map(address).collect(),
         None => vec![key(["haproxy"])],
     }
 }
 
 const LISTEN: &[(&str, Find)] = &[("listen", |at| vec![address(at.host)])];
-const NODE: Variables = LISTEN;
+const NODE: Variables = &[LISTEN[0], ("tells_addresses", |_| vec![virtual_addresses()])];
 const NGINX: Variables = &[LISTEN[0], ("status", |_| own("where nginx tells its counters, on loopback"))];
 const MYSQLD: Variables = &[LISTEN[0], ("login", |_| own("what it logs in with"))];
 const LOGIN: Variables = &[
@@ -69,6 +73,7 @@ const RULES: Variables = &[
     WEB,
     DATABASE,
     WINDOW,
+    ("virtual_addresses", |_| vec![virtual_addresses()]),
     ("after", |_| monitoring("after")),
     ("long", |_| monitoring("after")),
     ("replicas", |_| vec![key(["mysql", "replicas"])]),

@@ -3,7 +3,7 @@
 
 use super::{
     super::{
-        Desired, bracketed, haproxy,
+        Desired, bracketed, haproxy, keepalived,
         names::{
             ALERTMANAGER, BACKEND, BLACKBOX_EXPORTER, HAPROXY_FRONTEND, HAPROXY_UNIT, MAIL_PASSWORD, PROMETHEUS,
             SITE_CA_FILE, WEBHOOK,
@@ -85,6 +85,7 @@ pub struct Rules {
     long: Span,
     window: Span,
     balancer: bool,
+    virtual_addresses: Vec<IpAddr>,
     backend: &'static str,
     frontend: &'static str,
     web: bool,
@@ -196,6 +197,7 @@ fn rules(site: &Site, monitoring: &Monitoring) -> Rules {
         long: times(monitoring.after, 10),
         window: window(monitoring),
         balancer: !balancers(site).is_empty(),
+        virtual_addresses: keepalived::addresses(site),
         backend: BACKEND,
         frontend: HAPROXY_FRONTEND,
         web: !web(site).is_empty(),

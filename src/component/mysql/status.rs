@@ -1,8 +1,11 @@
-//! A database server at a glance: whether it takes writes, whom it follows, and how far it is behind. Read off the server,
-//! whatever the file says.
+//! A database server at a glance: whether it takes writes, whom it follows, how far it is behind, and until when its
+//! certificate holds. Read off the server, whatever the file says.
 
 use super::{dialect, spec};
-use crate::resource::{Collector, Observation, Probe};
+use crate::{
+    component::names::DATABASE_TLS,
+    resource::{Collector, Observation, Probe},
+};
 use serde::Serialize;
 
 /// Of a server's many answers the few that change by themselves, in one run of its client.
@@ -29,6 +32,8 @@ while IFS=' ' read -r line; do
   'Last_IO_Error: '* | 'Last_SQL_Error: '*) printf 'trouble\t%s\n' "$value" ;;
   esac
 done
+ends=$(openssl x509 -noout -enddate -in "$2" 2>/dev/null | sed -n 's/^notAfter=//p')
+[ -z "$ends" ] || ends=$(date -u -d "$ends" +%s 2>/dev/null) && [ -n "$ends" ] && printf 'ends\t%s\n' "$ends"
 :"#,
 };
 
@@ -61,11 +66,15 @@ pub struct Database {
     pub lag_seconds: Option<u64>,
     /// What it complains of.
     pub trouble: Option<String>,
+    /// When its certificate on disk ends, which MariaDB tells nobody who comes without TLS; in seconds since the epoch.
+    pub certificate_ends: Option<i64>,
+    /// Days until then.
+    pub certificate_days: Option<i64>,
 }
 
 /// The question.
 pub fn probe(mysql: &spec::Mysql) -> Probe {
-    Probe::new(&GLANCE, [dialect(mysql).program()])
+    Probe::new(&GLANCE, [dialect(mysql).program(), &format!("{DATABASE_TLS}/server.crt")])
 }
 
 /// What a host's server said.
@@ -86,5 +95,7 @@ pub fn database(seen: &Observation) -> Database {
         source,
         lag_seconds: value("behind").and_then(|s| s.parse().ok()),
         trouble: value("trouble").map(str::to_owned),
+        certificate_ends: value("ends").and_then(|s| s.parse().ok()),
+        certificate_days: None,
     }
 }

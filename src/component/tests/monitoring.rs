@@ -34,6 +34,18 @@ fn every_file_of_a_watched_site() {
     for word in ["haproxy_", "nginx_", "mysql_", "probe_"] {
         assert!(!rules.contains(word), "{word} in {rules}");
     }
+    // Who holds an address is told where it may move, and by those that may hold it.
+    let tells = |topology: Topology, host: &str| {
+        file(&testing::site(topology), host, "/etc/default/prometheus-node-exporter").contains("address-info")
+    };
+    assert!(tells(pair(), "lb-02") && !tells(pair(), "web-01") && !tells(testing::watched(), "lb-01"));
+    let rules = |topology| file(&testing::site(topology), "lb-01", "/etc/prometheus/foobar.rules.yml");
+    assert!(rules(pair()).contains("10.77.0.100") && !rules(testing::watched()).contains("node_network_address_info"));
+}
+
+/// A pair of balancers, watched from the first.
+fn pair() -> Topology {
+    Topology { monitoring: testing::watched().monitoring, ..testing::pair(Mode::ActivePassive) }
 }
 
 fn hosts_alone() -> Topology {
@@ -92,7 +104,8 @@ fn prometheus_and_alertmanager_accept_every_configuration() {
     let mut silent = testing::watched();
     silent.monitoring.as_mut().unwrap().alerts = Alerts::default();
     silent.mysql.as_mut().unwrap().replicas.clear();
-    for (n, topology) in [testing::watched(), ipv6, hosts_alone(), silent].into_iter().enumerate() {
+    let both = Topology { monitoring: testing::watched().monitoring, ..testing::pair(Mode::ActiveActive) };
+    for (n, topology) in [testing::watched(), ipv6, hosts_alone(), silent, pair(), both].into_iter().enumerate() {
         let scratch = Scratch::new(&format!("prometheus-{n}"));
         written(&scratch, topology);
         let at = |name: &str| scratch.0.join(name).display().to_string();
@@ -132,6 +145,8 @@ const SOUND: &[(&str, &str)] = &[
     ("haproxy_backend_backup_servers{host='lb-01',proxy='web'}", "0"),
     ("haproxy_frontend_http_responses_total{host='lb-01',proxy='https',code='2xx'}", "0+100"),
     ("haproxy_frontend_http_responses_total{host='lb-01',proxy='https',code='5xx'}", "0+1"),
+    ("node_network_address_info{host='lb-01',address='10.77.0.100',device='eth0'}", "1"),
+    ("node_network_address_info{host='lb-02',address='10.77.0.100',device='eth0'}", "_"),
     ("probe_success{job='site',instance='https://10.77.0.11/healthz'}", "1"),
     ("probe_ssl_earliest_cert_expiry{job='site',instance='https://10.77.0.11/healthz'}", "7776000"),
     ("nginx_up{host='web-01'}", "1"),
@@ -184,6 +199,16 @@ const WRONG: &[(Wrong, &[&str])] = &[
         &[],
     ),
     (&[("haproxy_frontend_http_responses_total{host='lb-01',proxy='https',code='5xx'}", "9+9")], &["ErrorsServed"]),
+    (&[("node_network_address_info{host='lb-01',address='10.77.0.100',device='eth0'}", "_")], &["AddressUnheld"]),
+    (&[("node_network_address_info{host='lb-02',address='10.77.0.100',device='eth0'}", "1")], &["AddressHeldTwice"]),
+    // It has moved.
+    (
+        &[
+            ("node_network_address_info{host='lb-01',address='10.77.0.100',device='eth0'}", "_"),
+            ("node_network_address_info{host='lb-02',address='10.77.0.100',device='eth0'}", "1"),
+        ],
+        &[],
+    ),
     (&[("probe_success{job='site',instance='https://10.77.0.11/healthz'}", "0")], &["SiteDown"]),
     (
         &[("probe_ssl_earliest_cert_expiry{job='site',instance='https://10.77.0.11/healthz'}", "1500000")],
@@ -248,7 +273,7 @@ fn world(wrong: &[(&str, &str)]) -> Vec<Value> {
 fn every_alert_is_told_when_it_must_be_and_then_alone() {
     let Some(promtool) = checker("promtool") else { return };
     let scratch = Scratch::new("rules");
-    written(&scratch, testing::watched());
+    written(&scratch, pair());
     let mut tests: Vec<Value> = Vec::new();
     for (wrong, alerts) in WRONG {
         // Wrong from 2 m to 17 m: at first not for long enough.
