@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Counted up when hosts need something of the base root that older ones lack: those are then built anew.
-const BASE_FORMAT: u32 = 1;
+const BASE_FORMAT: u32 = 2;
 
 /// The state directory: `FOOBAR_LAB_DIR`, or `/var/lib/foobar-lab`.
 pub fn state_dir() -> PathBuf {
