@@ -1,7 +1,7 @@
 //! What proves the packet filter live: the table that was loaded is the one that stands, and every pair of hosts connects
 //! where it should and nowhere else, tried from the true source.
 
-use super::{Firewall, ssh_port};
+use super::{Firewall, NAME, listening, ssh_port};
 use crate::{
     base::{name::HostName, script::Script},
     component::{Answer, Check, Peers, Verdict, names::HAPROXY_LOCAL, site::Site, spec::Protocol},
@@ -11,8 +11,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
-
-const NAME: &str = "firewall";
 
 /// One connection that is tried, and what it should meet.
 #[derive(Clone, Debug)]
@@ -33,6 +31,7 @@ pub fn all(firewall: &Firewall, site: &Site) -> Vec<Check> {
     for host in site.hosts() {
         checks.push(loaded(host));
         checks.push(confirmed(host));
+        checks.push(listening::check(firewall, site, host));
         let edges = edges(firewall, site, host);
         if !edges.is_empty() {
             checks.push(connects(host, edges));
@@ -108,7 +107,19 @@ const TRY: &str = r#"try() {
   124) how=silent ;;
   *) case $said in *refused*) how=refused ;; *) how=unreachable ;; esac ;;
   esac
-  printf '%s %s %s\n' "$2" "$3" "$how"
+  printf '%s %s %s\n' "${4:-$2}" "$3" "$how"
+}"#;
+
+/// A sh function that finds a neighbour's IPv6 address of the link: `link ADDRESS` prints the one that follows from the
+/// hardware address behind an IPv4 address (RFC 4291, appendix A), with its interface. Every host has one that the kernel gave it,
+/// whatever the topology says; one with an address of another kind is not found so.
+const LINK: &str = r#"link() {
+  ip -4 neigh show "$1" 2>/dev/null | while read -r _ _ dev _ mac _; do
+    case $mac in ??:??:??:??:??:??) ;; *) continue ;; esac
+    IFS=:; set -- $mac
+    printf 'fe80::%02x%s:%sff:fe%s:%s%s%%%s\n' $((0x$1 ^ 2)) "$2" "$3" "$4" "$5" "$6" "$dev"
+    return
+  done
 }"#;
 
 fn connects(host: &HostName, edges: Vec<Edge>) -> Check {
@@ -120,6 +131,18 @@ fn connects(host: &HostName, edges: Vec<Edge>) -> Check {
         let seconds = if edge.is_allowed { "3" } else { "1.2" };
         script = script.line(format!("try {seconds} {} {} &", edge.address, edge.port));
     }
+    // What is closed is closed over IPv6 as well; by now the tries have shown who is behind which address.
+    let closed = |edge: &&Edge| !edge.is_allowed && edge.address.is_ipv4();
+    script = script.line(LINK).line("sleep 0.2");
+    let hosts: BTreeSet<IpAddr> = edges.iter().filter(closed).map(|edge| edge.address).collect();
+    for address in hosts {
+        let ports: Vec<String> =
+            edges.iter().filter(closed).filter(|e| e.address == address).map(|e| e.port.to_string()).collect();
+        script = script.line(format!(
+            "six=$(link {address}); [ -z \"$six\" ] || for port in {}; do try 1.2 \"$six\" \"$port\" six.{address} & done",
+            ports.join(" ")
+        ));
+    }
     let script = script.line("wait");
     let title = "only the declared ways to other hosts are open";
     Check::new(NAME, host, title, script, move |answer| judge(answer, &edges))
@@ -127,11 +150,16 @@ fn connects(host: &HostName, edges: Vec<Edge>) -> Check {
 
 fn judge(answer: &Answer, edges: &[Edge]) -> Verdict {
     let mut seen: BTreeMap<(IpAddr, u16), &str> = BTreeMap::new();
+    let mut six: BTreeMap<(IpAddr, u16), &str> = BTreeMap::new();
     for line in answer.stdout.lines() {
-        if let [address, port, how] = line.split(' ').collect::<Vec<_>>()[..]
-            && let (Ok(address), Ok(port)) = (address.parse(), port.parse())
-        {
-            seen.insert((address, port), how);
+        if let [address, port, how] = line.split(' ').collect::<Vec<_>>()[..] {
+            let (of, address) = match address.strip_prefix("six.") {
+                Some(address) => (&mut six, address),
+                None => (&mut seen, address),
+            };
+            if let (Ok(address), Ok(port)) = (address.parse(), port.parse()) {
+                of.insert((address, port), how);
+            }
         }
     }
     let is_control = answer.stdout.lines().any(|l| l == "self");
@@ -148,11 +176,18 @@ fn judge(answer: &Answer, edges: &[Edge]) -> Verdict {
                 _ => false,
             };
             let should = if edge.is_allowed { "should be open" } else { "should be closed" };
-            (!is_right).then(|| format!("{}:{} {should} and is {how}", edge.to, edge.port))
+            if !is_right {
+                return Some(format!("{}:{} {should} and is {how}", edge.to, edge.port));
+            }
+            // Refused means that the packet went through.
+            let how = six.get(&(edge.address, edge.port)).copied().filter(|how| ["open", "refused"].contains(how))?;
+            let is_wrong = !edge.is_allowed && !(is_control && edge.is_ssh);
+            is_wrong.then(|| format!("{}:{} should be closed and is {how} over IPv6", edge.to, edge.port))
         })
         .collect();
     let open = edges.iter().filter(|e| e.is_allowed).count();
-    let tried = format!("{open} are open, {} are closed", edges.len() - open);
+    let also = if six.is_empty() { "" } else { ", over IPv6 too" };
+    let tried = format!("{open} are open, {} are closed{also}", edges.len() - open);
     Verdict::when(wrong.is_empty(), if wrong.is_empty() { tried } else { wrong.join("; ") })
 }
 
@@ -192,7 +227,7 @@ mod tests {
     #[test]
     fn what_is_armed_and_whose_timer_is_left_is_told() {
         let check = confirmed(&"web-01".parse().unwrap());
-        let judged = |stdout: &str| (check.judge)(&Answer { status: 0, stdout: stdout.into() });
+        let judged = |stdout: &str| (check.judge)(&Answer { status: 0, stdout: stdout.into(), ..Answer::default() });
         assert_eq!(judged("end\n"), Verdict::Pass("nothing is armed".into()));
         for left in ["/run/foobar.armed/firewall/\nend\n", "foobar-firewall-revert.timer\nend\n"] {
             assert!(matches!(judged(left), Verdict::Fail(said) if said.contains("firewall")), "{left}");
@@ -211,7 +246,10 @@ mod tests {
             is_served,
         };
         let good = |stdout: &str, edge: Edge| {
-            matches!(judge(&Answer { status: 0, stdout: stdout.into() }, &[edge]), Verdict::Pass(_))
+            matches!(
+                judge(&Answer { status: 0, stdout: stdout.into(), ..Answer::default() }, &[edge]),
+                Verdict::Pass(_)
+            )
         };
         assert!(good("10.77.0.21 80 open\n", edge(80, true, true)));
         assert!(!good("10.77.0.21 80 silent\n", edge(80, true, true)));
@@ -222,5 +260,11 @@ mod tests {
         assert!(!good("10.77.0.21 22 open\n", edge(22, false, true)));
         assert!(good("self\n10.77.0.21 22 open\n", edge(22, false, true)));
         assert!(!good("", edge(80, true, true)) && !good("", edge(80, false, true)));
+        let four = "10.77.0.21 3306 silent\n";
+        for (six, is_right) in [("silent", true), ("unreachable", true), ("refused", false), ("open", false)] {
+            let both = format!("{four}six.10.77.0.21 3306 {six}\n");
+            assert_eq!(good(&both, edge(3306, false, true)), is_right, "{six}");
+        }
+        assert!(good("self\n10.77.0.21 22 open\nsix.10.77.0.21 22 open\n", edge(22, false, true)));
     }
 }

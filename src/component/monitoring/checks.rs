@@ -210,7 +210,7 @@ mod tests {
             let stdout = format!(
                 "{{\"status\":\"success\",\"data\":{{\"activeAlertmanagers\":[{active}]}}}}\n==\n{receivers}\n"
             );
-            let answer = Answer { status: 0, stdout };
+            let answer = Answer { status: 0, stdout, ..Answer::default() };
             judged(judge_alertmanager(&answer, "0123456789abcdef"))
         };
         let one = "{\"url\":\"http://127.0.0.1:9093/api/v2/alerts\"}";
