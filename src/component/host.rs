@@ -34,7 +34,7 @@ impl Component for Hosts {
 /// Who keeps it right is told beside it, since one that nobody keeps right is off some day.
 fn clock(host: &HostName) -> Check {
     let script = Script::new()
-        .line("export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+        .line("export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .line("date +%s%3N")
         .line("timedatectl show -p NTPSynchronized 2>/dev/null");
     Check::new(NAME, host, "its clock is right", script, judge).timed()
@@ -60,7 +60,7 @@ fn judge(answer: &Answer) -> Verdict {
 }
 
 fn span(millis: i64) -> String {
-    if millis < 10_000 { format!("{millis} ms") } else { format!("{} s", millis / 1000) }
+    if millis < 10_000 { format!("{millis} ms") } else { format!("{} s", (millis + 500) / 1000) }
 }
 
 #[cfg(test)]
