@@ -79,7 +79,7 @@ fn turns(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
         _ => "backends serve by turns".to_owned(),
     };
     if let Some(address) = address {
-        how += &format!(" who comes to {address}");
+        how += &format!(" at {address}");
     }
     Check::new(NAME, host, how, script, move |answer| judge(answer, n, algorithm, backends, &first))
 }

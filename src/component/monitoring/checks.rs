@@ -197,12 +197,12 @@ fn judge_replication(text: &str, replicas: usize) -> Result<Verdict, Verdict> {
 /// Whether what there was to tell arrived where it was sent. Nothing is sent to find out: who is told of a fault at each look
 /// at the site soon reads none of them. A way that takes nothing is known from the first alert that is lost on it.
 fn arrived(host: &HostName) -> Check {
-    let query = |name: &str| format!("prometheus '/api/v1/query?query=sum(increase({name}%5B1h%5D))'");
+    let query = |name: &str| format!("prometheus '/api/v1/query?query=sum(increase({name}%5B15m%5D))'");
     let script = prometheus()
         .line(query("alertmanager_notifications_failed_total"))
         .line("echo; echo ==")
         .line(query("alertmanager_notifications_total"));
-    Check::new(NAME, host, "what it told people in the last hour arrived", script, |answer| {
+    Check::new(NAME, host, "what it told people in the last quarter of an hour arrived", script, |answer| {
         judged(judge_arrived(&answer.stdout))
     })
 }
