@@ -137,6 +137,9 @@ pub fn what_is_broken_is_told_and_nothing_else(w: &mut World) {
         ("host/its-clock-is-right", "lb-01"),
         ("mysql/a-replica-may-be-away-for-7-days", "web-02"),
         ("mysql/app-ro-reads-and-is-refused-when-it-writes", "web-01"),
+        ("plan/nothing-differs-from-the-topology", "lb-01"),
+        ("plan/nothing-differs-from-the-topology", "web-01"),
+        ("plan/nothing-differs-from-the-topology", "web-02"),
         ("tls/lb-01-speaks-no-weak-cipher", "web-01"),
     ];
     assert_eq!(wrong, expected.map(|(name, host)| (name.to_owned(), host.to_owned())).into(), "{run}");
