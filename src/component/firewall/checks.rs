@@ -205,7 +205,7 @@ fn judge(answer: &Answer, edges: &[Edge]) -> Verdict {
             }
             // Refused means that the packet went through.
             let how = six.get(&(edge.address, edge.port)).copied().filter(|how| ["open", "refused"].contains(how))?;
-            let is_wrong = !edge.is_allowed && !(is_control && edge.is_ssh);
+            let is_wrong = !(edge.is_allowed || is_control && edge.is_ssh);
             is_wrong.then(|| format!("{}:{} should be closed and is {how} over IPv6", edge.to, edge.port))
         })
         .collect();

@@ -145,7 +145,7 @@ fn weak_ciphers(site: &Site, host: &HostName, from: &HostName) -> Check {
         "alert handshake failure" | "alert protocol version" => {
             Verdict::Pass("all others are refused by its own alert".into())
         }
-        said => match said.strip_prefix("Cipher is ").filter(|cipher| *cipher != "" && !cipher.starts_with("NONE")) {
+        said => match said.strip_prefix("Cipher is ").filter(|cipher| !cipher.starts_with("NONE")) {
             Some(cipher) => Verdict::Fail(format!("it takes {cipher}")),
             None => Verdict::Error("no answer over TLS".into()),
         },
