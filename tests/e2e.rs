@@ -129,6 +129,7 @@ cases! {
     all words::programs_get_json_and_nothing_else,
     trixie verify::other_programs_are_told_in_their_own_form,
     sid verify::rounds_tell_what_changes,
+    all verify::what_is_broken_is_told_and_nothing_else,
     trixie verify::the_page_reads_on_a_phone_and_on_a_desk,
     all status::how_every_host_fares_is_told_on_one_screen,
     trixie status::rounds_follow_each_other_until_they_are_ended,

@@ -1,6 +1,8 @@
 //! The engine against hosts that are directories: every script really runs in sh, with foobar's own paths moved into a
 //! directory per host. What only servers can show lives in the end-to-end tests.
 
+#[path = "engine/checks.rs"]
+mod checks;
 #[path = "engine/leases.rs"]
 mod leases_and_journals;
 #[path = "engine/reboots.rs"]

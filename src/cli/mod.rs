@@ -8,6 +8,7 @@ pub mod choice;
 mod command;
 mod descriptors;
 mod destroy;
+mod differs;
 mod dns;
 mod drill;
 pub mod exit;

@@ -2,7 +2,7 @@
 
 use super::{
     args::{JsonArgs, LimitArgs, ReachArgs, SiteArgs},
-    descriptors,
+    descriptors, differs,
     exit::Exit,
     gather::{self, Gathered},
     held,
@@ -373,7 +373,10 @@ fn roles(site: &Site) -> BTreeMap<String, Vec<HostName>> {
     roles
 }
 
-/// Every check of every component.
+/// Every check of every component, and whether anything differs at all: which is told from all hosts, and left out where a
+/// limit leaves some of them.
 pub fn every_check(work: &Work) -> Vec<component::Check> {
-    component::all(&work.site).into_iter().flat_map(|c| c.checks(&work.site)).collect()
+    let of_components = component::all(&work.site).into_iter().flat_map(|c| c.checks(&work.site));
+    let is_whole = work.hosts.iter().all(|host| work.limit.contains(host));
+    of_components.chain(is_whole.then(|| differs::checks(&work.site)).into_iter().flatten()).collect()
 }

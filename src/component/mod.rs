@@ -6,6 +6,7 @@ pub mod dns;
 pub mod drill;
 pub mod firewall;
 pub mod haproxy;
+pub mod host;
 pub mod http;
 pub mod keepalived;
 pub mod monitoring;
@@ -38,7 +39,7 @@ use ipnet::IpNet;
 use origin::Origin;
 use serde::Serialize;
 use site::Site;
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// Who may connect to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -174,10 +175,16 @@ pub struct Answer {
     pub status: i32,
     /// What it printed.
     pub stdout: String,
+    /// When it was asked and when its answer was there, in milliseconds since the epoch by the control machine's clock; of
+    /// a check that is made by itself alone.
+    pub between: Option<(i64, i64)>,
 }
 
 /// Decides what an answer means.
 pub type Judge = Arc<dyn Fn(&Answer) -> Verdict + Send + Sync>;
+
+/// Decides what the answers of all hosts to one and the same check mean for one of them; hosts that gave none are left out.
+pub type Together = Arc<dyn Fn(&HostName, &BTreeMap<HostName, Answer>) -> Verdict + Send + Sync>;
 
 /// Something that proves the topology live: a read-only script for one host, and what its answer means.
 #[derive(Clone)]
@@ -192,6 +199,10 @@ pub struct Check {
     pub script: Script,
     /// What the answer means.
     pub judge: Judge,
+    /// What it means beside the answers of other hosts to the check of that name, where that is another thing.
+    pub together: Option<Together>,
+    /// Whether it is made by itself, behind the others, so that little time lies between question and answer.
+    pub is_timed: bool,
 }
 
 /// What a check is called where it is chosen or counted: `nginx/web-01-answers-healthz`. It is made of the words of what
@@ -217,7 +228,30 @@ impl Check {
         script: Script,
         judge: impl Fn(&Answer) -> Verdict + Send + Sync + 'static,
     ) -> Self {
-        Self { component, title: title.into(), host: host.clone(), script, judge: Arc::new(judge) }
+        Self {
+            component,
+            title: title.into(),
+            host: host.clone(),
+            script,
+            judge: Arc::new(judge),
+            together: None,
+            is_timed: false,
+        }
+    }
+
+    /// The same check, judged once all hosts have answered that it is made from.
+    pub fn judged_together(
+        mut self,
+        judge: impl Fn(&HostName, &BTreeMap<HostName, Answer>) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        self.together = Some(Arc::new(judge));
+        self
+    }
+
+    /// The same check, made by itself with the time taken.
+    pub fn timed(mut self) -> Self {
+        self.is_timed = true;
+        self
     }
 
     /// A check that a unit is active and enabled.
@@ -314,6 +348,7 @@ pub fn all(site: &Site) -> Vec<Box<dyn Component>> {
     }
     let endpoints = all.iter().flat_map(|c| c.endpoints(site)).collect();
     all.insert(0, Box::new(firewall::Firewall::new(endpoints)));
+    all.push(Box::new(host::Hosts));
     all
 }
 

@@ -1,4 +1,4 @@
-//! Makes checks: all of a host's in one exec, side by side. What they are about, and what their answers mean, they say
+//! Makes checks: all of a host's in one exec, side by side, and those that go by the clock in one each behind it. What they are about, and what their answers mean, they say
 //! themselves.
 
 use crate::{
@@ -8,7 +8,10 @@ use crate::{
     transport::{Transport, TransportError},
 };
 use futures_util::future::join_all;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// How the checks of one run ended.
 #[derive(Debug, Default)]
@@ -27,44 +30,97 @@ pub async fn verify(transport: &impl Transport, checks: &[Check], events: &Event
     for (n, check) in checks.iter().enumerate() {
         of_host.entry(&check.host).or_default().push(n);
     }
-    let tell = &tell;
-    let answers = join_all(of_host.into_iter().map(|(host, all)| async move {
-        let script = script(&all.iter().map(|n| (*n, &checks[*n])).collect::<Vec<_>>());
-        let reply = transport.run(host, &script, &|_| {}).await;
-        let (answers, error) = match reply {
-            Ok(reply) => (parse(&reply.stdout), None),
-            Err(error) => (BTreeMap::new(), Some(error)),
-        };
-        let mut verdicts = Vec::new();
-        for n in all {
-            let check = &checks[n];
-            let verdict = match (answers.get(&n), &error) {
-                (Some(answer), _) if answer.status == TOOK_TOO_LONG => {
-                    Verdict::Error(format!("it was ended after {LONGEST} s without an answer"))
-                }
-                (Some(answer), _) => (check.judge)(answer),
-                (None, Some(error)) => Verdict::Error(error.what.clone()),
-                (None, None) => Verdict::Error("the host gave no answer to it".into()),
-            };
-            tell(Event::Checked {
-                component: check.component,
-                title: check.title.clone(),
-                host: host.clone(),
-                verdict: verdict.clone(),
-            });
-            verdicts.push((n, verdict));
-        }
-        (verdicts, error)
+    let told = |n: usize, verdict: Verdict| {
+        let Check { component, title, host, .. } = &checks[n];
+        tell(Event::Checked { component, title: title.clone(), host: host.clone(), verdict: verdict.clone() });
+        (n, verdict)
+    };
+    let told = &told;
+    let hosts = join_all(of_host.into_iter().map(|(host, all)| async move {
+        let heard = ask(transport, host, &all, checks).await;
+        let alone = all.iter().filter(|n| checks[**n].together.is_none());
+        let verdicts: Vec<(usize, Verdict)> = alone.map(|n| told(*n, heard.verdict(*n, checks, None))).collect();
+        (heard, verdicts)
     }))
     .await;
     let mut outcome = Outcome::default();
     let mut verdicts: BTreeMap<usize, Verdict> = BTreeMap::new();
-    for (of_host, error) in answers {
-        verdicts.extend(of_host);
-        outcome.errors.extend(error);
+    let mut heard = BTreeMap::new();
+    for (of_host, alone) in hosts {
+        verdicts.extend(alone);
+        outcome.errors.extend(of_host.error.clone());
+        heard.insert(of_host.host.clone(), of_host);
+    }
+    for (n, check) in checks.iter().enumerate().filter(|(_, check)| check.together.is_some()) {
+        let same =
+            checks.iter().enumerate().filter(|(_, c)| (c.component, &c.title) == (check.component, &check.title));
+        let answers = same.filter_map(|(n, c)| Some((c.host.clone(), heard.get(&c.host)?.whole(n)?.clone())));
+        let answers: BTreeMap<HostName, Answer> = answers.collect();
+        let Some(of_host) = heard.get(&check.host) else { continue };
+        verdicts.extend([told(n, of_host.verdict(n, checks, Some(&answers)))]);
     }
     outcome.verdicts = verdicts.into_values().collect();
     outcome
+}
+
+/// What a host answered.
+struct Heard {
+    host: HostName,
+    answers: BTreeMap<usize, Answer>,
+    error: Option<TransportError>,
+}
+
+impl Heard {
+    /// The answer to a check that was not ended before it gave one.
+    fn whole(&self, n: usize) -> Option<&Answer> {
+        self.answers.get(&n).filter(|answer| answer.status != TOOK_TOO_LONG)
+    }
+
+    fn verdict(&self, n: usize, checks: &[Check], all: Option<&BTreeMap<HostName, Answer>>) -> Verdict {
+        match (self.answers.get(&n), &self.error) {
+            (Some(answer), _) if answer.status == TOOK_TOO_LONG => {
+                Verdict::Error(format!("it was ended after {LONGEST} s without an answer"))
+            }
+            (Some(answer), _) => match (&checks[n].together, all) {
+                (Some(together), Some(all)) => together(&self.host, all),
+                _ => (checks[n].judge)(answer),
+            },
+            (None, Some(error)) => Verdict::Error(error.what.clone()),
+            (None, None) => Verdict::Error("the host gave no answer to it".into()),
+        }
+    }
+}
+
+/// Asks a host all at once, and then, over the connection that stands, what depends on the time that an answer takes.
+async fn ask(transport: &impl Transport, host: &HostName, all: &[usize], checks: &[Check]) -> Heard {
+    let (timed, plain): (Vec<usize>, Vec<usize>) = all.iter().partition(|n| checks[**n].is_timed);
+    let mut heard = Heard { host: host.clone(), answers: BTreeMap::new(), error: None };
+    let first = script(&plain.iter().map(|n| (*n, &checks[*n])).collect::<Vec<_>>());
+    match transport.run(host, &first, &|_| {}).await {
+        Ok(reply) => heard.answers = parse(&reply.stdout),
+        Err(error) => heard.error = Some(error),
+    }
+    for n in timed {
+        if heard.error.is_some() {
+            break;
+        }
+        let asked = now();
+        match transport.run(host, &checks[n].script, &|_| {}).await {
+            Ok(reply) => {
+                let stdout = String::from_utf8_lossy(&reply.stdout).into_owned();
+                let answer = Answer { status: reply.status, stdout, between: Some((asked, now())) };
+                heard.answers.insert(n, answer);
+            }
+            Err(error) => heard.error = Some(error),
+        }
+    }
+    heard
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Seconds that one check may take: longer than any timeout within one, so that a host that is gone holds nobody up.
@@ -106,7 +162,8 @@ fn parse(stdout: &[u8]) -> BTreeMap<usize, Answer> {
         if rest.len() <= length {
             break;
         }
-        answers.insert(n, Answer { status, stdout: String::from_utf8_lossy(&rest[..length]).into_owned() });
+        answers
+            .insert(n, Answer { status, stdout: String::from_utf8_lossy(&rest[..length]).into_owned(), between: None });
         rest = &rest[length + 1..];
     }
     answers

@@ -183,7 +183,9 @@ pub fn the_world_is_asked_and_servers_go_again(w: &mut World) {
     w.foobar(&["dns", "--check"]).ends(0).says(&["as declared"]);
     // Somebody else's server, which is this very one for the time being.
     w.topology = w.original() + "dns: { external: true }\n";
-    w.foobar(&["verify"]).ends(0).says(&["resolvers answer for foobar.com, www.foobar.com"]);
+    // That they still run here is another thing.
+    let words = ["verify", "--skip", "plan,firewall/nothing-listens*"];
+    w.foobar(&words).ends(0).says(&["resolvers answer for foobar.com, www.foobar.com"]);
     w.topology = w.topology.replace("aliases: [foobar.com]", "aliases: [foobar.com, shop.foobar.com]");
     w.foobar(&["dns"]).ends(0).says(&["to be set where these names are answered for"]);
     let run = w.foobar(&["dns", "--check"]);

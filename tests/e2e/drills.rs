@@ -302,7 +302,7 @@ pub fn the_primary_is_stopped(w: &mut World) {
 
 /// A `date` ahead of the system's in the path of what foobar runs. It is not the clock, which is one for all hosts here: it
 /// shows what foobar asks for the time of day, and says of it.
-fn wrong_date(w: &World, host: &str, body: &str) {
+pub fn wrong_date(w: &World, host: &str, body: &str) {
     let script = format!("cat >/usr/local/bin/date <<'END'\n#!/bin/sh\n{body}\nEND\nchmod 755 /usr/local/bin/date");
     w.on(host, &script);
 }

@@ -2,12 +2,14 @@
 //! browser.
 
 use super::{
+    damage::sql,
+    drills::wrong_date,
     webdriver::Browser,
     world::{World, start, strict_schema, until},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::{fs, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeSet, fs, net::Ipv4Addr, time::Duration};
 
 /// Every form tells of the same checks, and what names none is refused before a host is asked.
 pub fn other_programs_are_told_in_their_own_form(w: &mut World) {
@@ -106,4 +108,51 @@ pub fn the_page_reads_on_a_phone_and_on_a_desk(w: &mut World) {
     assert_eq!(asked, 0, "it asked for something");
     drop(browser);
     assert!(until(Duration::from_secs(60), || w.foobar(&["verify"]).code == 0), "{}", w.said.last().unwrap());
+}
+
+/// What is broken by hand, and the checks that fail for it, with their hosts: these and no others, all in one run.
+pub fn what_is_broken_is_told_and_nothing_else(w: &mut World) {
+    w.converge();
+    let listen = "IO::Socket::INET->new(LocalPort => 4444, Listen => 1) or die; sleep 9999";
+    w.on("web-01", &format!("systemd-run -q --unit=e2e-stray perl -MIO::Socket::INET -e 'my $s = {listen}'"));
+    sql(w, "web-01", "GRANT INSERT ON foobar.* TO 'app_ro'@'%'");
+    sql(w, "web-02", "SET GLOBAL binlog_expire_logs_seconds=3600");
+    w.on("web-02", "nft insert rule inet foobar input meta nfproto ipv6 tcp dport 3306 accept");
+    wrong_date(w, "lb-01", "exec /usr/bin/date -d '-90 seconds' \"$@\"");
+    w.on("lb-01", "sed -i 's/ssl-default-bind-ciphers .*/ssl-default-bind-ciphers ALL/' /etc/haproxy/haproxy.cfg");
+    w.on("lb-01", "systemctl reload haproxy");
+    let runtime = |order: &str| format!("echo '{order}' | socat -t 3 - UNIX-CONNECT:/run/haproxy/admin.sock");
+    w.on("lb-01", &runtime("set weight web/web-01 2"));
+
+    let run = w.foobar(&["verify", "--json"]);
+    let told = run.ends(3).json();
+    let word = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+    let wrong = told["checks"].as_array().unwrap().iter().filter(|c| c["outcome"] != "pass");
+    let wrong: BTreeSet<(String, String)> = wrong.map(|c| (word(c, "name"), word(c, "host"))).collect();
+    let expected = [
+        ("firewall/its-rules-are-loaded-unchanged-and-will-be-at-boot", "web-02"),
+        ("firewall/nothing-listens-but-what-is-declared", "web-01"),
+        ("firewall/only-the-declared-ways-to-other-hosts-are-open", "lb-01"),
+        ("haproxy/backends-serve-by-turns", "lb-01"),
+        ("host/its-clock-is-right", "lb-01"),
+        ("mysql/a-replica-may-be-away-for-7-days", "web-02"),
+        ("mysql/app-ro-reads-and-is-refused-when-it-writes", "web-01"),
+        ("plan/nothing-differs-from-the-topology", "lb-01"),
+        ("plan/nothing-differs-from-the-topology", "web-01"),
+        ("plan/nothing-differs-from-the-topology", "web-02"),
+        ("tls/lb-01-speaks-no-weak-cipher", "web-01"),
+    ];
+    assert_eq!(wrong, expected.map(|(name, host)| (name.to_owned(), host.to_owned())).into(), "{run}");
+    run.says(&[
+        "perl on tcp 4444",
+        "web-02:3306 should be closed and is refused over IPv6",
+        "90 s behind",
+        "it may INSERT",
+    ]);
+
+    w.on("web-01", "systemctl stop e2e-stray");
+    w.on("lb-01", "rm /usr/local/bin/date");
+    w.on("lb-01", &runtime("set weight web/web-01 1"));
+    w.apply(&[]);
+    w.foobar(&["verify"]).ends(0);
 }

@@ -375,7 +375,7 @@ mod tests {
         let lines = said.iter().flat_map(|(server, a)| {
             [format!("{server} {} {a}\n", of(Kind::A)), format!("{server} {} {}\n", of(Kind::Aaaa), hex(&[], 0, 0))]
         });
-        judge(&wanted, &Answer { status: 0, stdout: lines.collect() })
+        judge(&wanted, &Answer { status: 0, stdout: lines.collect(), ..Answer::default() })
     }
 
     #[test]

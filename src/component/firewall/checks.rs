@@ -1,7 +1,7 @@
 //! What proves the packet filter live: the table that was loaded is the one that stands, and every pair of hosts connects
 //! where it should and nowhere else, tried from the true source.
 
-use super::{Firewall, ssh_port};
+use super::{Firewall, NAME, listening, ssh_port};
 use crate::{
     base::{name::HostName, script::Script},
     component::{Answer, Check, Peers, Verdict, names::HAPROXY_LOCAL, site::Site, spec::Protocol},
@@ -11,8 +11,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
-
-const NAME: &str = "firewall";
 
 /// One connection that is tried, and what it should meet.
 #[derive(Clone, Debug)]
@@ -33,6 +31,7 @@ pub fn all(firewall: &Firewall, site: &Site) -> Vec<Check> {
     for host in site.hosts() {
         checks.push(loaded(host));
         checks.push(confirmed(host));
+        checks.push(listening::check(firewall, site, host));
         let edges = edges(firewall, site, host);
         if !edges.is_empty() {
             checks.push(connects(host, edges));
@@ -99,39 +98,92 @@ fn edges(firewall: &Firewall, site: &Site, from: &HostName) -> Vec<Edge> {
     edges
 }
 
-/// A sh function that opens one connection: `try SECONDS ADDRESS PORT` says `open`, `refused` (the packet went through and
-/// nobody listens), `silent` (it was dropped) or `unreachable`.
-const TRY: &str = r#"try() {
-  said=$(timeout "$1" bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1)
-  case $? in
-  0) how=open ;;
-  124) how=silent ;;
-  *) case $said in *refused*) how=refused ;; *) how=unreachable ;; esac ;;
-  esac
-  printf '%s %s %s\n' "$2" "$3" "$how"
-}"#;
+/// Opens all connections at once from one process, since a host has many others: `try ADDRESS,PORT,SECONDS…` says of each `open`,
+/// `refused` (the packet went through and nobody listens), `silent` (it was dropped) or `unreachable`. What should be closed
+/// (it is given less than two seconds) is then tried over IPv6 too, where no topology says an address: at the one of the
+/// link that follows from the hardware address behind the IPv4 address (RFC 4291, appendix A), which the kernel gives to each
+/// interface. A host that goes by one of another kind there is not found so. perl is on every Debian.
+const TRY: &str = r#"try() { perl -e '
+  use strict; use Socket qw(:all);
+  my (%open, %early);
+  my $now = sub { open(my $f, "<", "/proc/uptime") or exit 1; (split " ", <$f>)[0] };
+  my $say = sub { my ($label, $port, $how) = @_; syswrite(STDOUT, "$label $port $how\n") };
+  my $how = sub { $_[0] == 111 ? "refused" : "unreachable" };
+  my $try = sub {
+    my ($label, $family, $to, $port, $end) = @_;
+    socket(my $s, $family, SOCK_STREAM | SOCK_NONBLOCK, 0) or return $say->($label, $port, "unreachable");
+    if (connect($s, $to)) { $say->($label, $port, "open") }
+    elsif ($! == 115) { $open{fileno($s)} = [$s, $label, $port, $end] }
+    else { $say->($label, $port, $how->($! + 0)) }
+  };
+  my $wait = sub {
+    my ($until) = @_;
+    while (%open) {
+      my $left = $until - $now->();
+      last if $left <= 0;
+      my $bits = "";
+      vec($bits, $_, 1) = 1 for keys %open;
+      select(undef, my $ready = $bits, undef, $left < 0.05 ? $left : 0.05);
+      for my $n (keys %open) {
+        my ($s, $label, $port, $end) = @{$open{$n}};
+        if (vec($ready, $n, 1)) {
+          my $error = unpack("i", getsockopt($s, SOL_SOCKET, SO_ERROR));
+          $say->($label, $port, $error ? $how->($error) : "open");
+        } elsif ($now->() >= $end) { $say->($label, $port, "silent") }
+        else { next }
+        delete $open{$n};
+      }
+    }
+  };
+  my $begun = $now->();
+  my @closed;
+  for (@ARGV) {
+    my ($address, $port, $seconds) = split /,/;
+    my $six = inet_pton(AF_INET6, $address);
+    my $to = $six ? pack_sockaddr_in6($port, $six) : pack_sockaddr_in($port, inet_pton(AF_INET, $address));
+    $try->($address, $six ? AF_INET6 : AF_INET, $to, $port, $begun + $seconds);
+    push @closed, [$address, $port] if $seconds < 2 && !$six;
+  }
+  $wait->($begun + 0.2);
+  my %link;
+  for (split /\n/, `ip -4 neigh 2>/dev/null`) {
+    next unless /^(\S+) dev (\S+) lladdr ((?:[0-9a-f]{2}:){5}[0-9a-f]{2})/;
+    my @m = map { hex } split /:/, $3;
+    open(my $f, "<", "/sys/class/net/$2/ifindex") or next;
+    $link{$1} = [pack("n4 C8", 0xfe80, 0, 0, 0, $m[0] ^ 2, @m[1, 2], 0xff, 0xfe, @m[3 .. 5]), int(<$f>)];
+  }
+  for (@closed) {
+    my ($address, $port) = @$_;
+    my $link = $link{$address} or next;
+    $try->("six.$address", AF_INET6, pack_sockaddr_in6($port, @$link), $port, $now->() + 1.2);
+  }
+  $wait->($begun + 60);
+' "$@"; }"#;
 
 fn connects(host: &HostName, edges: Vec<Edge>) -> Check {
-    let mut script = Script::new()
+    let script = Script::new()
         .line(TRY)
         // The login that this comes by may be from this very host; then its way to SSH is open everywhere.
         .line("set -- ${SSH_CONNECTION:-none}; case \" $(hostname -I 2>/dev/null) \" in *\" $1 \"*) echo self ;; esac");
-    for edge in &edges {
-        let seconds = if edge.is_allowed { "3" } else { "1.2" };
-        script = script.line(format!("try {seconds} {} {} &", edge.address, edge.port));
-    }
-    let script = script.line("wait");
+    let tries: Vec<String> =
+        edges.iter().map(|e| format!("{},{},{}", e.address, e.port, if e.is_allowed { "3" } else { "1.2" })).collect();
+    let script = script.line(format!("try {}", tries.join(" ")));
     let title = "only the declared ways to other hosts are open";
     Check::new(NAME, host, title, script, move |answer| judge(answer, &edges))
 }
 
 fn judge(answer: &Answer, edges: &[Edge]) -> Verdict {
     let mut seen: BTreeMap<(IpAddr, u16), &str> = BTreeMap::new();
+    let mut six: BTreeMap<(IpAddr, u16), &str> = BTreeMap::new();
     for line in answer.stdout.lines() {
-        if let [address, port, how] = line.split(' ').collect::<Vec<_>>()[..]
-            && let (Ok(address), Ok(port)) = (address.parse(), port.parse())
-        {
-            seen.insert((address, port), how);
+        if let [address, port, how] = line.split(' ').collect::<Vec<_>>()[..] {
+            let (of, address) = match address.strip_prefix("six.") {
+                Some(address) => (&mut six, address),
+                None => (&mut seen, address),
+            };
+            if let (Ok(address), Ok(port)) = (address.parse(), port.parse()) {
+                of.insert((address, port), how);
+            }
         }
     }
     let is_control = answer.stdout.lines().any(|l| l == "self");
@@ -148,11 +200,18 @@ fn judge(answer: &Answer, edges: &[Edge]) -> Verdict {
                 _ => false,
             };
             let should = if edge.is_allowed { "should be open" } else { "should be closed" };
-            (!is_right).then(|| format!("{}:{} {should} and is {how}", edge.to, edge.port))
+            if !is_right {
+                return Some(format!("{}:{} {should} and is {how}", edge.to, edge.port));
+            }
+            // Refused means that the packet went through.
+            let how = six.get(&(edge.address, edge.port)).copied().filter(|how| ["open", "refused"].contains(how))?;
+            let is_wrong = !(edge.is_allowed || is_control && edge.is_ssh);
+            is_wrong.then(|| format!("{}:{} should be closed and is {how} over IPv6", edge.to, edge.port))
         })
         .collect();
     let open = edges.iter().filter(|e| e.is_allowed).count();
-    let tried = format!("{open} are open, {} are closed", edges.len() - open);
+    let also = if six.is_empty() { "" } else { ", over IPv6 too" };
+    let tried = format!("{open} are open, {} are closed{also}", edges.len() - open);
     Verdict::when(wrong.is_empty(), if wrong.is_empty() { tried } else { wrong.join("; ") })
 }
 
@@ -192,12 +251,22 @@ mod tests {
     #[test]
     fn what_is_armed_and_whose_timer_is_left_is_told() {
         let check = confirmed(&"web-01".parse().unwrap());
-        let judged = |stdout: &str| (check.judge)(&Answer { status: 0, stdout: stdout.into() });
+        let judged = |stdout: &str| (check.judge)(&Answer { status: 0, stdout: stdout.into(), ..Answer::default() });
         assert_eq!(judged("end\n"), Verdict::Pass("nothing is armed".into()));
         for left in ["/run/foobar.armed/firewall/\nend\n", "foobar-firewall-revert.timer\nend\n"] {
             assert!(matches!(judged(left), Verdict::Fail(said) if said.contains("firewall")), "{left}");
         }
         assert!(matches!(judged(""), Verdict::Error(_)));
+    }
+
+    /// Port 1 (tcpmux) is nobody's today.
+    #[test]
+    fn connections_are_tried_by_the_perl_of_this_machine() {
+        let script = Script::new().line(TRY).line("try 127.0.0.1,1,3 ::1,1,3");
+        let out = std::process::Command::new("sh").arg("-c").arg(script.text()).output().unwrap();
+        let said = String::from_utf8(out.stdout).unwrap();
+        assert!(said.lines().any(|l| l == "127.0.0.1 1 refused"), "{said}");
+        assert!(said.lines().any(|l| l.starts_with("::1 1 ")), "{said}");
     }
 
     #[test]
@@ -211,7 +280,10 @@ mod tests {
             is_served,
         };
         let good = |stdout: &str, edge: Edge| {
-            matches!(judge(&Answer { status: 0, stdout: stdout.into() }, &[edge]), Verdict::Pass(_))
+            matches!(
+                judge(&Answer { status: 0, stdout: stdout.into(), ..Answer::default() }, &[edge]),
+                Verdict::Pass(_)
+            )
         };
         assert!(good("10.77.0.21 80 open\n", edge(80, true, true)));
         assert!(!good("10.77.0.21 80 silent\n", edge(80, true, true)));
@@ -222,5 +294,11 @@ mod tests {
         assert!(!good("10.77.0.21 22 open\n", edge(22, false, true)));
         assert!(good("self\n10.77.0.21 22 open\n", edge(22, false, true)));
         assert!(!good("", edge(80, true, true)) && !good("", edge(80, false, true)));
+        let four = "10.77.0.21 3306 silent\n";
+        for (six, is_right) in [("silent", true), ("unreachable", true), ("refused", false), ("open", false)] {
+            let both = format!("{four}six.10.77.0.21 3306 {six}\n");
+            assert_eq!(good(&both, edge(3306, false, true)), is_right, "{six}");
+        }
+        assert!(good("self\n10.77.0.21 22 open\nsix.10.77.0.21 22 open\n", edge(22, false, true)));
     }
 }

@@ -2,6 +2,7 @@
 //! How a ruleset gets onto a host without locking anyone out is the resource's business.
 
 mod checks;
+mod listening;
 pub mod openings;
 mod origin;
 
@@ -22,6 +23,8 @@ use crate::{
 use ipnet::IpNet;
 use serde::Serialize;
 use std::net::IpAddr;
+
+const NAME: &str = "firewall";
 
 /// The template of the ruleset.
 const TEMPLATE: &str = "firewall/firewall.nft.tera";
@@ -222,7 +225,7 @@ impl Firewall {
 
 impl Component for Firewall {
     fn name(&self) -> &'static str {
-        "firewall"
+        NAME
     }
 
     fn packages(&self, _site: &Site, _host: &HostName) -> Vec<PackageName> {

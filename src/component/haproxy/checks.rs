@@ -1,18 +1,21 @@
-//! What proves a balancer live: its own generation, no failed reload, every server up, requests spread as configured,
-//! strangers refused.
+//! What proves a balancer live: its own generation, no failed reload, every server up, strangers refused. How it spreads
+//! requests is in `spread.rs`.
 
-use super::{MASTER, STAT, certificates, health_path, local, master, rendered, traffic::TRAFFIC};
+use super::{
+    MASTER, STAT, certificates, health_path, local, master, rendered,
+    spread::{self, stat},
+    traffic::TRAFFIC,
+};
 use crate::{
     base::{name::HostName, script::Script},
     component::{
-        Answer, Check, Verdict, http,
-        names::{BACKEND, GENERATION, HAPROXY_UNIT},
+        Check, Verdict, http,
+        names::{GENERATION, HAPROXY_UNIT},
         site::Site,
-        spec::{Algorithm, Backends, Haproxy},
+        spec::Haproxy,
         viewer,
     },
 };
-use std::collections::BTreeMap;
 
 const NAME: &str = "haproxy";
 
@@ -29,7 +32,7 @@ pub fn all(site: &Site) -> Vec<Check> {
         checks.push(serves_certificate(site, host));
         checks.push(servers_up(site, haproxy, host));
         checks.push(none_held(host));
-        checks.push(spread(site, haproxy, host));
+        checks.push(spread::check(site, haproxy, host));
         if let Some(from) = viewer(site, &haproxy.on) {
             checks.push(stranger(site, host, from));
             checks.push(anonymous(site, host, from));
@@ -72,20 +75,6 @@ fn serves_certificate(site: &Site, host: &HostName) -> Check {
             _ => Verdict::Error("one of the two could not be read".into()),
         }
     })
-}
-
-/// `show stat` of the backend's servers: its columns are found by their names.
-fn stat(csv: &str) -> BTreeMap<String, BTreeMap<String, String>> {
-    let mut lines = csv.lines().skip_while(|l| !l.starts_with("# pxname"));
-    let names: Vec<&str> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
-    let row = |line: &str| -> BTreeMap<String, String> {
-        names.iter().zip(line.split(',')).map(|(n, v)| ((*n).to_owned(), v.to_owned())).collect()
-    };
-    let servers = lines.take_while(|l| l.contains(',')).map(row);
-    servers
-        .filter(|r| r.get("pxname").is_some_and(|p| p == BACKEND))
-        .filter_map(|r| Some((r.get("svname")?.clone(), r)))
-        .collect()
 }
 
 fn servers_up(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
@@ -138,73 +127,6 @@ fn none_held(host: &HostName) -> Check {
     })
 }
 
-/// Requests that are made to see how they are spread: twelve a server.
-fn count(site: &Site) -> usize {
-    site.topology.nginx.as_ref().map_or(0, |n| n.on.len() * 12).clamp(12, 60)
-}
-
-/// Requests come one after another over one connection from the balancer itself, between two looks at its counters. The
-/// counters see everybody's requests, so that other visitors' traffic does not blur the turns.
-fn spread(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
-    let (path, n) = (health_path(site), count(site));
-    let one = http::request(site, &path, "", false);
-    let script = Script::new()
-        .then(&http::asker(site))
-        .line(STAT)
-        .line("stat; echo ==")
-        .line(format!(
-            "{{ n=1; while [ $n -lt {n} ]; do printf '{one}'; n=$((n + 1)); done; printf '{}'; }} | ask {}",
-            http::request(site, &path, "", true),
-            http::at(site.address(host), 443)
-        ))
-        .line("echo; echo ==; stat");
-    let (algorithm, backends) = (haproxy.algorithm, haproxy.backends);
-    let first = site.topology.nginx.as_ref().and_then(|n| n.on.first()).map(ToString::to_string).unwrap_or_default();
-    let how = match (backends, algorithm) {
-        (Backends::ActivePassive, _) => "the first backend alone serves".to_owned(),
-        (_, Algorithm::RoundRobin) => "backends serve by turns".to_owned(),
-        (_, Algorithm::LeastConnections) => "all backends serve, by fewest connections".to_owned(),
-        (_, Algorithm::IpHash) => "one client stays on one backend".to_owned(),
-    };
-    Check::new(NAME, host, how, script, move |answer| judge_spread(answer, n, algorithm, backends, &first))
-}
-
-fn judge_spread(answer: &Answer, n: usize, algorithm: Algorithm, backends: Backends, first: &str) -> Verdict {
-    let parts: Vec<&str> = answer.stdout.split("==\n").collect();
-    let [before, answers, after] = parts[..] else {
-        return Verdict::Error("the balancer's counters could not be read".into());
-    };
-    let (before, after) = (stat(before), stat(after));
-    let mut served: BTreeMap<String, usize> = BTreeMap::new();
-    for response in http::responses(answers).iter().filter(|r| r.status == 200) {
-        *served.entry(response.header("x-served-by").unwrap_or("nobody").to_owned()).or_default() += 1;
-    }
-    let shares = served.iter().map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(", ");
-    let total: usize = served.values().sum();
-    if total < n {
-        return Verdict::Fail(format!("{total} of {n} requests were served ({shares})"));
-    }
-    let up: Vec<&String> =
-        after.iter().filter(|(_, row)| row.get("status").is_some_and(|s| s == "UP")).map(|(name, _)| name).collect();
-    let all_serve = up.iter().all(|name| served.contains_key(*name));
-    let holds = match (backends, algorithm) {
-        (Backends::ActivePassive, _) => served.len() == 1 && served.contains_key(first),
-        (_, Algorithm::IpHash) => served.len() == 1,
-        (_, Algorithm::LeastConnections) => all_serve,
-        (_, Algorithm::RoundRobin) => {
-            let total = |rows: &BTreeMap<String, BTreeMap<String, String>>, name: &str| {
-                rows.get(name)?.get("lbtot")?.parse::<i64>().ok()
-            };
-            let turns: Vec<i64> =
-                up.iter().filter_map(|name| Some(total(&after, name)? - total(&before, name).unwrap_or(0))).collect();
-            let (most, least) = (turns.iter().max().unwrap_or(&0), turns.iter().min().unwrap_or(&0));
-            // One turn apart by nature, and one more because the counters are not read all in one instant.
-            all_serve && most - least <= 2
-        }
-    };
-    Verdict::when(holds, format!("{n} requests: {shares}"))
-}
-
 fn stranger(site: &Site, host: &HostName, from: &HostName) -> Check {
     let script = http::getter().line(format!("get {} 80 / stranger.invalid", site.address(host)));
     let title = format!("{host} refuses names that are not this site's");
@@ -231,6 +153,7 @@ fn anonymous(site: &Site, host: &HostName, from: &HostName) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::component::Answer;
 
     /// The counters of two servers as the runtime API prints them, cut to the columns that are looked at.
     fn counters(one: (&str, u32), two: (&str, u32)) -> String {
@@ -240,47 +163,10 @@ mod tests {
         )
     }
 
-    fn served(by: &[&str]) -> String {
-        by.iter().map(|name| format!("HTTP/1.1 200 OK\r\nx-served-by: {name}\r\ncontent-length: 0\r\n\r\n")).collect()
-    }
-
-    fn judged(algorithm: Algorithm, backends: Backends, by: &[&str], turns: (u32, u32), second: &str) -> Verdict {
-        let stdout = format!(
-            "{}==\n{}\n==\n{}",
-            counters(("UP", 10), (second, 10)),
-            served(by),
-            counters(("UP", 10 + turns.0), (second, 10 + turns.1))
-        );
-        judge_spread(&Answer { status: 0, stdout }, by.len(), algorithm, backends, "web-01")
-    }
-
-    #[test]
-    fn how_requests_are_spread_is_told_from_what_answered_and_from_the_counters() {
-        use Algorithm::*;
-        use Backends::*;
-        let (a, b) = ("web-01", "web-02");
-        let good = |v: Verdict| matches!(v, Verdict::Pass(_));
-        assert!(good(judged(RoundRobin, ActiveActive, &[a, b, a, b], (2, 2), "UP")));
-        // Others' requests came between: the turns still hold.
-        assert!(good(judged(RoundRobin, ActiveActive, &[a, a, a, b], (8, 7), "UP")));
-        assert!(!good(judged(RoundRobin, ActiveActive, &[a, a, a, b], (8, 3), "UP")));
-        assert!(!good(judged(RoundRobin, ActiveActive, &[a, a, a, a], (4, 0), "UP")));
-        // One that is down takes no turns; that it is down, another check says.
-        assert!(good(judged(RoundRobin, ActiveActive, &[a, a, a, a], (4, 0), "DOWN")));
-        assert!(good(judged(LeastConnections, ActiveActive, &[a, a, a, b], (3, 1), "UP")));
-        assert!(!good(judged(LeastConnections, ActiveActive, &[a, a, a, a], (4, 0), "UP")));
-        assert!(good(judged(IpHash, ActiveActive, &[b, b], (0, 2), "UP")));
-        assert!(!good(judged(IpHash, ActiveActive, &[a, b], (1, 1), "UP")));
-        assert!(good(judged(RoundRobin, ActivePassive, &[a, a], (2, 0), "UP")));
-        assert!(!good(judged(RoundRobin, ActivePassive, &[b, b], (0, 2), "UP")));
-        let silent = Answer { status: 1, stdout: "==\n\n==\n".into() };
-        assert!(!good(judge_spread(&silent, 4, RoundRobin, ActiveActive, a)));
-    }
-
     #[test]
     fn a_backend_that_was_left_out_is_named() {
         let check = none_held(&"lb-01".parse().unwrap());
-        let judge = |text: &str| (check.judge)(&Answer { status: 0, stdout: text.into() });
+        let judge = |text: &str| (check.judge)(&Answer { status: 0, stdout: text.into(), ..Answer::default() });
         assert_eq!(judge("server\tweb-01\t-\nup\tweb-01\t2\n"), Verdict::Pass("none of 1".into()));
         let held = judge("server\tweb-01\tmaint\nup\tweb-01\t0\nserver\tweb-02\t-\nup\tweb-02\t2\n");
         assert_eq!(held, Verdict::Fail("web-01 is held out (maint); `foobar apply` puts it back".into()));
@@ -292,7 +178,7 @@ mod tests {
         let site = crate::component::testing::site(crate::component::testing::topology());
         let haproxy = site.topology.haproxy.as_ref().unwrap();
         let check = servers_up(&site, haproxy, &haproxy.on[0]);
-        let judge = |stdout: String| (check.judge)(&Answer { status: 0, stdout });
+        let judge = |stdout: String| (check.judge)(&Answer { status: 0, stdout, ..Answer::default() });
         assert_eq!(judge(counters(("UP", 1), ("UP", 1))), Verdict::Pass("2 up".into()));
         let down = "web-02 is DOWN (Layer4 connection problem)";
         assert_eq!(judge(counters(("UP", 1), ("DOWN", 1))), Verdict::Fail(down.into()));

@@ -4,6 +4,8 @@
 mod checks;
 pub mod master;
 mod origin;
+mod sources;
+mod spread;
 pub mod status;
 pub mod traffic;
 

@@ -140,8 +140,9 @@ mod tests {
         let address: IpAddr = "10.77.0.100".parse().unwrap();
         let (me, other): (HostName, HostName) = ("lb-01".parse().unwrap(), "lb-02".parse().unwrap());
         let others = [(other.clone(), "10.77.0.12".parse().unwrap())];
-        let judged =
-            |stdout: &str, owner| judge(&Answer { status: 0, stdout: stdout.into() }, address, &me, &others, owner);
+        let judged = |stdout: &str, owner| {
+            judge(&Answer { status: 0, stdout: stdout.into(), ..Answer::default() }, address, &me, &others, owner)
+        };
         let peer = "10.77.0.12 02:00:00:00:00:02\n";
         let there = "10.77.0.100 02:00:00:00:00:02\n";
         assert_eq!(judged(&format!("here\n{peer}asked\n"), None), Verdict::Pass("lb-01 has it".into()));

@@ -80,6 +80,12 @@ fn redundancy(site: &Site) -> Option<(&[HostName], &Redundancy)> {
     Some((&haproxy.on, haproxy.redundancy.as_ref()?))
 }
 
+/// The virtual address that is this balancer's own, where each has one.
+pub fn own_address(site: &Site, host: &HostName) -> Option<IpAddr> {
+    let (on, redundancy) = redundancy(site)?;
+    virtuals(on, redundancy).into_iter().find(|v| v.owner.as_ref() == Some(host)).map(|v| v.address)
+}
+
 /// The site's virtual addresses; none where it has no pair of balancers.
 pub fn addresses(site: &Site) -> Vec<IpAddr> {
     redundancy(site).map(|(_, r)| r.virtual_addresses.clone()).unwrap_or_default()

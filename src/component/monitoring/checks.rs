@@ -31,6 +31,11 @@ pub fn all(site: &Site) -> Vec<Check> {
     if let Ok(context) = server::alerts_context(site, monitoring) {
         checks.push(alertmanager(host, context.generation));
     }
+    if monitoring.alerts.webhook.is_some() || monitoring.alerts.email.is_some() {
+        checks.push(arrived(host));
+    }
+    let replicas = site.topology.mysql.as_ref().map_or(0, |m| m.replicas.len());
+    checks.extend((replicas > 0).then(|| replication(monitoring, host, replicas)));
     checks.push(page(host));
     checks
 }
@@ -154,6 +159,66 @@ fn judge_alertmanager(answer: &Answer, generation: &str) -> Result<Verdict, Verd
     })
 }
 
+/// What the one value of a query is; none where the query finds nothing.
+fn value(text: &str) -> Result<Option<f64>, Verdict> {
+    let data = data(text)?;
+    Ok(data["result"][0]["value"][1].as_str().and_then(|v| v.parse().ok()))
+}
+
+/// Without its right to look, an exporter goes on and leaves these out, and no alert on them ever fires. What was measured last
+/// may be from before a change: one turn is waited for.
+fn replication(monitoring: &Monitoring, host: &HostName, replicas: usize) -> Check {
+    let query =
+        "/api/v1/query?query=count(mysql_slave_status_slave_io_running%20or%20mysql_slave_status_replica_io_running)";
+    let seconds = (monitoring.every.duration().as_secs() + 2).min(15);
+    let script = prometheus()
+        .line(format!("read -r now _ </proc/uptime; end=$((${{now%.*}} + {seconds}))"))
+        .line(format!(
+            "until said=$(prometheus '{query}'); case $said in *',\"{replicas}\"]'*) true ;; *) false ;; esac; do"
+        ))
+        .line("  read -r now _ </proc/uptime; [ \"${now%.*}\" -lt \"$end\" ] || break; sleep 0.3")
+        .line("done; printf '%s\n' \"$said\"");
+    Check::new(NAME, host, "the replication of every replica is measured", script, move |answer| {
+        judged(judge_replication(&answer.stdout, replicas))
+    })
+}
+
+fn judge_replication(text: &str, replicas: usize) -> Result<Verdict, Verdict> {
+    let count = value(text)?.unwrap_or(0.0);
+    let of = u32::try_from(replicas).unwrap_or(u32::MAX);
+    Ok(match (count - f64::from(of)).abs() < 0.5 {
+        true => Verdict::Pass(format!("{count} of {replicas}")),
+        false => Verdict::Fail(format!(
+            "{count} of {replicas}: journalctl -u prometheus-mysqld-exporter on the replicas says why"
+        )),
+    })
+}
+
+/// Whether what there was to tell arrived where it was sent. Nothing is sent to find out: who is told of a fault at each look
+/// at the site soon reads none of them. A way that takes nothing is known from the first alert that is lost on it.
+fn arrived(host: &HostName) -> Check {
+    let query = |name: &str| format!("prometheus '/api/v1/query?query=sum(increase({name}%5B15m%5D))'");
+    let script = prometheus()
+        .line(query("alertmanager_notifications_failed_total"))
+        .line("echo; echo ==")
+        .line(query("alertmanager_notifications_total"));
+    Check::new(NAME, host, "what it told people in the last quarter of an hour arrived", script, |answer| {
+        judged(judge_arrived(&answer.stdout))
+    })
+}
+
+fn judge_arrived(text: &str) -> Result<Verdict, Verdict> {
+    let (failed, all) = text.split_once("==").unwrap_or_default();
+    let (failed, all) = (value(failed)?.unwrap_or(0.0).round(), value(all)?.unwrap_or(0.0).round());
+    Ok(match (failed > 0.0, all > 0.0) {
+        (true, _) => Verdict::Fail(format!(
+            "{failed} of {all} messages did not: journalctl -u prometheus-alertmanager says why, `monitoring.alerts` in the topology where they go"
+        )),
+        (false, true) => Verdict::Pass(format!("{all} messages")),
+        (false, false) => Verdict::Pass("there was nothing to tell".into()),
+    })
+}
+
 fn page(host: &HostName) -> Check {
     let script = prometheus().line(format!("prometheus {}", server::PAGE_PATH));
     Check::new(NAME, host, "the page of the stack shows", script, |answer| {
@@ -204,13 +269,37 @@ mod tests {
         assert_eq!(judge(""), Verdict::Fail("prometheus does not answer".into()));
     }
 
+    fn answer_of(value: Option<&str>) -> String {
+        let result: Vec<Value> = value.iter().map(|v| serde_json::json!({ "metric": {}, "value": [1, v] })).collect();
+        serde_json::json!({ "status": "success", "data": { "resultType": "vector", "result": result } }).to_string()
+    }
+
+    #[test]
+    fn every_replica_must_tell_of_its_replication() {
+        let judge = |text: &str| judged(judge_replication(text, 2));
+        assert_eq!(judge(&answer_of(Some("2"))), Verdict::Pass("2 of 2".into()));
+        for (value, start) in [(Some("1"), "1 of 2:"), (None, "0 of 2:"), (Some("3"), "3 of 2:")] {
+            assert!(matches!(judge(&answer_of(value)), Verdict::Fail(said) if said.starts_with(start)), "{start}");
+        }
+        assert_eq!(judge(""), Verdict::Fail("prometheus does not answer".into()));
+    }
+
+    #[test]
+    fn a_message_that_did_not_arrive_is_told() {
+        let judge = |failed, all| judged(judge_arrived(&format!("{}\n==\n{}", answer_of(failed), answer_of(all))));
+        assert_eq!(judge(None, None), Verdict::Pass("there was nothing to tell".into()));
+        assert_eq!(judge(Some("0"), Some("3.02")), Verdict::Pass("3 messages".into()));
+        assert!(matches!(judge(Some("1.01"), Some("3")), Verdict::Fail(said) if said.starts_with("1 of 3 messages")));
+        assert_eq!(judged(judge_arrived("\n==\n")), Verdict::Fail("prometheus does not answer".into()));
+    }
+
     #[test]
     fn alertmanager_is_reached_and_runs_what_was_rendered() {
         let of = |active: &str, receivers: &str| {
             let stdout = format!(
                 "{{\"status\":\"success\",\"data\":{{\"activeAlertmanagers\":[{active}]}}}}\n==\n{receivers}\n"
             );
-            let answer = Answer { status: 0, stdout };
+            let answer = Answer { status: 0, stdout, ..Answer::default() };
             judged(judge_alertmanager(&answer, "0123456789abcdef"))
         };
         let one = "{\"url\":\"http://127.0.0.1:9093/api/v2/alerts\"}";

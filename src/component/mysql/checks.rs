@@ -2,7 +2,7 @@
 //! the others in time, and nobody gets in without TLS. No check ever writes on a replica: not even one that should be
 //! refused could, for it would write no row.
 
-use super::{dialect, semi_sync, unit};
+use super::{dialect, rights, semi_sync, unit};
 use crate::{
     base::{
         name::HostName,
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-const NAME: &str = "mysql";
+pub(super) const NAME: &str = "mysql";
 
 /// What is claimed of the primary above all.
 pub const WRITABLE: &str = "the primary takes writes";
@@ -33,8 +33,9 @@ pub fn all(site: &Site) -> Vec<Check> {
     for host in mysql.hosts() {
         checks.push(Check::unit(NAME, host, unit(mysql)));
         checks.extend([closed_at_boot(mysql, host), plaintext(site, mysql, host)]);
+        checks.extend((!mysql.replicas.is_empty()).then(|| rights::kept(mysql, host)));
         if *host == mysql.primary {
-            checks.extend([writable(mysql, host), apart(site, mysql, host)]);
+            checks.extend([writable(mysql, host), apart(site, mysql, host), rights::reader(site, mysql, host)]);
             if semi_sync(mysql) {
                 checks.push(acknowledged(mysql, host));
             }
@@ -47,8 +48,12 @@ pub fn all(site: &Site) -> Vec<Check> {
 }
 
 /// Root's client, and one of the checks' own account that `login` opens for; neither shows a password to anyone.
-fn opened(mysql: &Mysql) -> Script {
-    let (user, secret) = CHECKER;
+pub(super) fn opened(mysql: &Mysql) -> Script {
+    opened_as(mysql, CHECKER)
+}
+
+/// The same with another account in its place.
+pub(super) fn opened_as(mysql: &Mysql, (user, secret): (&str, &str)) -> Script {
     Script::new()
         .line("scratch=$(mktemp -d) || exit 74; trap 'rm -rf \"$scratch\"' EXIT")
         .line(format!(
@@ -59,19 +64,19 @@ fn opened(mysql: &Mysql) -> Script {
 
 /// A shell function `name` that asks `host` through the network by the account of the checks. A server whose disk is full
 /// answers, and lets whoever writes wait (domain notes, "binlog disk full"): it is given eight seconds, and ends with 124.
-fn through(site: &Site, mysql: &Mysql, name: &str, host: &HostName, options: &str) -> String {
+pub(super) fn through(site: &Site, mysql: &Mysql, name: &str, host: &HostName, options: &str) -> String {
     let (program, address) = (dialect(mysql).program(), site.address(host));
     format!(
         "{name}() {{ timeout 8 {program} --defaults-file=\"$scratch/login\" --host={address} --connect-timeout=5 {options} -N -B -e \"$1\" 2>&1; }}"
     )
 }
 
-fn verified(mysql: &Mysql) -> String {
+pub(super) fn verified(mysql: &Mysql) -> String {
     dialect(mysql).verified(&format!("{DATABASE_TLS}/ca.crt"))
 }
 
 /// The first line that says what went wrong, for people.
-fn complaint(answer: &Answer) -> String {
+pub(super) fn complaint(answer: &Answer) -> String {
     let lines = || answer.stdout.lines().filter(|l| !l.is_empty());
     lines().find(|l| l.contains("ERROR")).or_else(|| lines().next()).unwrap_or("no answer").to_owned()
 }

@@ -3,6 +3,7 @@
 
 mod checks;
 mod origin;
+mod rights;
 mod server;
 pub mod status;
 

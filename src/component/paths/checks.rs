@@ -125,7 +125,7 @@ mod tests {
     use crate::component::testing;
 
     fn said(stdout: &str) -> Answer {
-        Answer { status: 0, stdout: stdout.into() }
+        Answer { status: 0, stdout: stdout.into(), ..Answer::default() }
     }
 
     #[test]

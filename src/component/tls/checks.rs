@@ -23,8 +23,9 @@ const DAYS_LEFT: u32 = 21;
 pub fn all(site: &Site) -> Vec<Check> {
     let Some(haproxy) = &site.topology.haproxy else { return Vec::new() };
     let Some(from) = viewer(site, &haproxy.on) else { return Vec::new() };
-    let mut checks = Vec::new();
+    let mut checks: Vec<Check> = one_for_all(site, &haproxy.on, from).into_iter().collect();
     for host in &haproxy.on {
+        checks.push(weak_ciphers(site, host, from));
         checks.extend([certificate(site, host, from), old_protocols(site, host, from), http2(site, host, from)]);
         checks.extend(site.topology.tls.hsts.map(|hsts| strict(site, host, from, hsts.duration().as_secs())));
         if site.topology.tls.redirect_http {
@@ -82,6 +83,72 @@ fn certificate(site: &Site, host: &HostName, from: &HostName) -> Check {
         } else {
             Verdict::Pass(format!("verified, until {end}"))
         }
+    })
+}
+
+/// Whom a visitor meets is chance: what one balancer shows, all show. Where each has one of its own, they differ by right.
+fn one_for_all(site: &Site, on: &[HostName], from: &HostName) -> Option<Check> {
+    match site.topology.tls.certificate {
+        Certificate::SelfSigned | Certificate::Files { .. } => {}
+    }
+    if on.len() < 2 {
+        return None;
+    }
+    let name = quote(site.topology.site.as_str());
+    let mut script = Script::new();
+    for host in on {
+        let at = http::at(site.address(host), 443);
+        script = script.line(format!(
+            "{{ said=$(timeout 5 openssl s_client -connect {at} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -serial 2>/dev/null); echo \"{host} ${{said#serial=}}\"; }} &"
+        ));
+    }
+    let on = on.to_vec();
+    Some(Check::new(NAME, from, "all balancers show one certificate", script.line("wait"), move |answer| {
+        judge_serials(&answer.stdout, &on)
+    }))
+}
+
+fn judge_serials(text: &str, on: &[HostName]) -> Verdict {
+    let serial = |host: &HostName| {
+        let of = text.lines().filter_map(|l| l.split_once(' ')).find(|(name, _)| *name == host.as_str());
+        of.map(|(_, serial)| serial.trim()).filter(|serial| !serial.is_empty())
+    };
+    let told = |host: &HostName| format!("{host} shows {}", serial(host).unwrap_or("none"));
+    if on.iter().any(|host| serial(host).is_none()) {
+        return Verdict::Error(on.iter().filter(|h| serial(h).is_none()).map(told).collect::<Vec<_>>().join(", "));
+    }
+    match on.iter().all(|host| serial(host) == serial(&on[0])) {
+        true => Verdict::Pass(format!("serial {}", serial(&on[0]).unwrap_or_default())),
+        false => Verdict::Fail(on.iter().map(told).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The ciphers of TLS 1.2 that the profile takes.
+const CIPHERS: [&str; 6] = [
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+];
+
+/// Everything that this end's library knows is offered but those.
+fn weak_ciphers(site: &Site, host: &HostName, from: &HostName) -> Check {
+    let at = http::at(site.address(host), 443);
+    let name = quote(site.topology.site.as_str());
+    let offer = CIPHERS.iter().fold("ALL".to_owned(), |all, cipher| format!("{all}:!{cipher}"));
+    let script = Script::new().line(format!(
+        "timeout 5 openssl s_client -tls1_2 -cipher '{offer}:@SECLEVEL=0' -connect {at} -servername {name} </dev/null 2>&1 | grep -oE 'alert handshake failure|alert protocol version|Cipher is [A-Z0-9_-]+' | head -n 1"
+    ));
+    Check::new(NAME, from, format!("{host} speaks no weak cipher"), script, |answer| match answer.stdout.trim() {
+        "alert handshake failure" | "alert protocol version" => {
+            Verdict::Pass("all others are refused by its own alert".into())
+        }
+        said => match said.strip_prefix("Cipher is ").filter(|cipher| !cipher.starts_with("NONE")) {
+            Some(cipher) => Verdict::Fail(format!("it takes {cipher}")),
+            None => Verdict::Error("no answer over TLS".into()),
+        },
     })
 }
 
@@ -161,4 +228,30 @@ fn redirect(site: &Site, host: &HostName, from: &HostName) -> Check {
             (status, location) => Verdict::Fail(format!("{status} {}", location.unwrap_or("without a location"))),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::{Answer, testing};
+
+    #[test]
+    fn balancers_with_different_certificates_are_named() {
+        let on: Vec<HostName> = ["lb-01", "lb-02"].iter().map(|n| n.parse().unwrap()).collect();
+        assert_eq!(judge_serials("lb-02 0A\nlb-01 0A\n", &on), Verdict::Pass("serial 0A".into()));
+        assert_eq!(judge_serials("lb-01 0A\nlb-02 0B\n", &on), Verdict::Fail("lb-01 shows 0A, lb-02 shows 0B".into()));
+        for (text, why) in [("lb-01 0A\nlb-02 \n", "lb-02 shows none"), ("", "lb-01 shows none, lb-02 shows none")] {
+            assert_eq!(judge_serials(text, &on), Verdict::Error(why.into()));
+        }
+    }
+
+    #[test]
+    fn a_cipher_that_is_taken_is_named() {
+        let site = testing::site(testing::topology());
+        let check = weak_ciphers(&site, &"lb-01".parse().unwrap(), &"web-01".parse().unwrap());
+        let judge = |text: &str| (check.judge)(&Answer { status: 0, stdout: text.into(), ..Answer::default() });
+        assert!(matches!(judge("alert handshake failure\n"), Verdict::Pass(_)));
+        assert_eq!(judge("Cipher is AES128-SHA\n"), Verdict::Fail("it takes AES128-SHA".into()));
+        assert!(matches!(judge(""), Verdict::Error(_)) && matches!(judge("Cipher is NONE\n"), Verdict::Error(_)));
+    }
 }

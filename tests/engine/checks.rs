@@ -1,0 +1,63 @@
+//! Checks: all of a host's in one exec; those that are judged together, and those that go by the clock.
+
+use super::*;
+use foobar::{
+    component::{Answer, Check, Verdict},
+    engine::verify::verify,
+};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn check(host: &str, title: &str, script: &str) -> Check {
+    let said = |answer: &Answer| Verdict::Pass(answer.stdout.trim().to_owned());
+    Check::new("test", &host.parse().unwrap(), title, Script::raw(script), said)
+}
+
+/// A check that tells what each host said that answered.
+fn shared(host: &str, script: &str) -> Check {
+    check(host, "shared", script).judged_together(|host, all| {
+        let told = all.iter().map(|(host, answer)| format!("{host} {}", answer.stdout.trim())).collect::<Vec<_>>();
+        Verdict::Pass(format!("{host}: {}", told.join(", ")))
+    })
+}
+
+#[tokio::test]
+async fn what_is_judged_together_hears_whoever_answers() {
+    let hosts = Directories::new("together");
+    std::fs::write(hosts.root.join("log.gone-c"), "").unwrap();
+    let checks = [
+        shared("a", "echo 1"),
+        check("a", "alone", "echo x"),
+        shared("b", "echo 2"),
+        shared("c", "echo 3"),
+        shared("d", "kill -KILL $$"),
+        check("a", "shared by name with another", "echo 5"),
+    ];
+    let heard = Heard::default();
+    let outcome = verify(&hosts, &checks, &Events::new(heard.clone())).await;
+    let pass = |text: &str| Verdict::Pass(text.into());
+    assert_eq!(outcome.verdicts[0], pass("a: a 1, b 2"));
+    assert_eq!(outcome.verdicts[1], pass("x"));
+    assert_eq!(outcome.verdicts[2], pass("b: a 1, b 2"));
+    assert_eq!(outcome.verdicts[3], Verdict::Error("timed out".into()));
+    assert!(matches!(&outcome.verdicts[4], Verdict::Error(said) if said.contains("without an answer")));
+    assert_eq!((outcome.verdicts[5].clone(), outcome.errors.len()), (pass("5"), 1));
+    let told = heard.0.lock().unwrap().iter().filter(|e| e.starts_with("Checked")).count();
+    assert_eq!(told, checks.len(), "each is told once");
+}
+
+#[tokio::test]
+async fn what_goes_by_the_clock_is_asked_by_itself_behind_the_others() {
+    let hosts = Directories::new("timed");
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let began = i64::try_from(clock()).unwrap();
+    let timed = Check::new("test", &"a".parse().unwrap(), "timed", Script::raw("echo timed >>LOG"), move |answer| {
+        let (asked, heard) = answer.between.unwrap();
+        Verdict::when(began + 300 <= asked && asked <= heard && answer.status == 0, format!("{asked} {heard}"))
+    });
+    let checks =
+        [timed.timed(), check("a", "slow", "sleep 0.3; echo slow >>LOG; echo slow"), check("b", "other", "echo b")];
+    let outcome = verify(&hosts, &checks, &Events::new(Heard::default())).await;
+    assert!(outcome.verdicts.iter().all(|v| matches!(v, Verdict::Pass(_))), "{:?}", outcome.verdicts);
+    assert_eq!(hosts.log(), "slow\ntimed\n");
+    assert_eq!(hosts.execs.load(Ordering::Relaxed), 3, "one a host, and one more for the clock");
+}
