@@ -19,7 +19,7 @@ use super::{
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,ca-certificates,sudo,nftables,procps";
 /// What the stack installs later, found in the archives of every host. (A final `-` leaves a package out: what an exporter
 /// recommends asks disks and mainboards, and foobar installs nothing that is only recommended.)
-const STACK: &str = "haproxy nginx nftables nsd openssl python3-flask gunicorn python3-pymysql keepalived \
+const STACK: &str = "haproxy nginx nftables nsd openssl uacme python3-flask gunicorn python3-pymysql keepalived \
                      prometheus prometheus-alertmanager prometheus-blackbox-exporter prometheus-mysqld-exporter \
                      prometheus-nginx-exporter prometheus-node-exporter prometheus-node-exporter-collectors-";
 const HOOK: &str = include_str!("base-hook.sh");
