@@ -62,9 +62,16 @@ impl Resource for Interim {
         probes
     }
 
+    fn written(&self) -> Vec<File> {
+        vec![self.file.clone()]
+    }
+
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
         let path = &self.file.path;
-        let Some(stat) = field(seen, path, "file") else { return self.files().diff(seen) };
+        let Some(stat) = field(seen, path, "file") else {
+            // It has no way back: what is there by then may be another one, and this one is in nobody's way.
+            return Ok(self.files().diff(seen)?.map(|change| Change { undo: None, ..change }));
+        };
         let want = format!("{:o} {}:{}", self.file.mode, self.file.owner, self.file.group);
         if stat == want {
             return Ok(None);

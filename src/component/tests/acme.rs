@@ -33,6 +33,19 @@ fn every_file_of_a_balancer_with_a_client() {
     assert!(web.keys().all(|path| !path.contains("acme") && !path.contains("site-ca")));
 }
 
+/// A shell reads the client's script, whatever the directory is called.
+#[test]
+fn the_script_is_one() {
+    let text = file(&testing::site(testing::certified()), "lb-01", "/etc/foobar/acme/certificate.sh");
+    let read = Command::new("sh").args(["-n", "-c", &text]).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let broken = Command::new("sh").args(["-n", "-c", &text.replace("esac", "")]).output().unwrap();
+    assert!(!broken.status.success(), "it takes everything");
+    let said = text.lines().find(|l| l.starts_with("directory=")).unwrap();
+    let out = Command::new("sh").args(["-c", &format!("{said}; printf %s \"$directory\"")]).output().unwrap();
+    assert_eq!(String::from_utf8(out.stdout).unwrap(), "https://acme.foobar.com:14000/dir?x=$y");
+}
+
 /// The key of the account is no other file's, and everybody hears the same thumbprint.
 #[test]
 fn balancers_share_an_account_and_nothing_else() {

@@ -109,16 +109,14 @@ fn certificate(read: &mut Reader<'_>, node: &Node) -> Option<Certificate> {
         Kind::Text(text) if text == "self-signed" => Some(Certificate::SelfSigned),
         Kind::Map(_) => {
             let fields = read.fields(node, "tls.certificate");
-            if let Some(acme_node) = fields.get("acme") {
-                for key in ["cert", "key"] {
-                    if let Some(other) = fields.get(key) {
-                        let problem = Problem::error("the certificate comes from a directory and from files")
-                            .at(read.key(other), "from a file")
-                            .at(read.key(acme_node), "from a directory");
-                        read.refuse(problem.help("keep one of them: `acme`, or `cert` with `key`"));
-                    }
+            if let Some(directory) = fields.get("acme") {
+                if let Some(file) = ["cert", "key"].iter().find_map(|key| fields.get(key)) {
+                    let problem = Problem::error("the certificate comes from a directory and from files")
+                        .at(read.key(file), "from a file")
+                        .at(read.key(directory), "from a directory");
+                    read.refuse(problem.help("keep one of them: `acme`, or `cert` with `key`"));
                 }
-                return acme(read, acme_node).map(Certificate::Acme);
+                return acme(read, directory).map(Certificate::Acme);
             }
             let mut path = |key: &str, what: &str| match fields.get(key) {
                 Some(node) => read.local(node, what),
