@@ -124,9 +124,7 @@ impl Issued {
         };
         match field(seen, &self.path, "from").unwrap_or_default() {
             "" => {
-                return Err(
-                    "the one that is there is not from any directory: an interim one, or brought by hand".into()
-                );
+                return Err("the one that is there is from no directory: foobar's own, or brought by hand".into());
             }
             from if from != self.directory => return Err(format!("the one that is there is from {from}")),
             _ => {}

@@ -32,12 +32,17 @@ END
 /// What the directory asks for addresses, which leads each name to the one in `address`.
 const NAMES: &str = r#"set -e
 systemctl stop e2e-names 2>/dev/null || :
-systemd-run -q --unit=e2e-names pebble-challtestsrv -defaultIPv4 "$address" -defaultIPv6 '' -dns01 127.0.0.1:8053 -http01 '' -https01 '' -tlsalpn01 '' -doh '' -management 127.0.0.1:8055"#;
+systemd-run -q --collect --unit=e2e-names pebble-challtestsrv -defaultIPv4 "$address" -defaultIPv6 '' -dns01 127.0.0.1:8053 -http01 '' -https01 '' -tlsalpn01 '' -doh '' -management 127.0.0.1:8055
+tries=0
+until ss -Hlun 'sport = :8053' | grep -q . && ss -Hltn 'sport = :8053' | grep -q .; do
+  tries=$((tries + 1)); [ $tries -lt 100 ] || { journalctl -q -u e2e-names -n 20 >&2; exit 1; }
+  sleep 0.1
+done"#;
 
 /// Starts it; prints the root that it signs with.
 const START: &str = r#"set -e
 cd /root/pebble
-systemd-run -q --unit=e2e-pebble -E PEBBLE_VA_NOSLEEP=1 pebble -config /root/pebble/pebble.json -strict -dnsserver 127.0.0.1:8053
+systemd-run -q --collect --unit=e2e-pebble -E PEBBLE_VA_NOSLEEP=1 pebble -config /root/pebble/pebble.json -strict -dnsserver 127.0.0.1:8053
 say() { printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$1" | timeout 5 openssl s_client -quiet -connect 127.0.0.1:15000 2>/dev/null; }
 tries=0
 until say /roots/0 | sed -n '/BEGIN CERT/,/END CERT/p' >root.crt && [ -s root.crt ]; do

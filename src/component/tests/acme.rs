@@ -125,3 +125,87 @@ fn what_the_client_and_the_balancers_say_is_judged() {
     let Verdict::Fail(why) = judged("lb-01 shows a certificate", interim) else { panic!("an interim one is taken") };
     assert!(why.contains("interim"), "{why}");
 }
+
+/// Stands for the directory and its client: says what the file `says` has for each turn, then gives a certificate.
+const CLIENT: &str = r#"#!/bin/sh
+echo "$*" >>"$AT/asked"
+for last; do :; done
+case $* in *' issue '*) what=issue ;; *' new '*) what=new ;; *) what=update ;; esac
+said=$(sed -n "/^$what /{s///p;q}" "$AT/says")
+[ -z "$said" ] || { sed -i "0,/^$what /{/^$what /d}" "$AT/says"; echo "$said"; exit 2; }
+[ $what != issue ] || openssl x509 -req -in "$last" -signkey "${last%.csr}.key" -copy_extensions copy -days 90 -out "${last%.csr}-cert.pem" 2>/dev/null
+"#;
+/// Stands for the balancer: what it is asked on port 80, and what it is told on its socket.
+const BALANCER: &str = r#"#!/bin/sh
+told=$(cat)
+case $told in GET*) echo foobar.print ;; 'set ssl'*) echo 'Transaction created' ;; commit*) echo 'Success!' ;; esac
+printf '%s\n' "$told" | head -n 1 | cut -d ' ' -f 1 >>"$AT/told"
+"#;
+
+/// The script itself, with others in the place of all that it talks to.
+#[test]
+fn the_client_asks_when_it_must_and_tells_what_it_hears() {
+    if checker("openssl").is_none() {
+        return;
+    }
+    let scratch = Scratch::new("acme");
+    let at = scratch.0.display().to_string();
+    for (name, text) in [("uacme", CLIENT), ("socat", BALANCER), ("timeout", "#!/bin/sh\ncat \"$AT/site.pem\"\n")] {
+        let path = scratch.write(name, text);
+        assert!(Command::new("chmod").args(["755", &path]).status().unwrap().success());
+    }
+    let text = file(&testing::site(testing::certified()), "lb-01", "/etc/foobar/acme/certificate.sh");
+    let text = text.replace("PATH=", &format!("PATH={at}:")).replace("/etc/haproxy/certs", &at);
+    let run = |says: &str| {
+        scratch.write("says", says);
+        scratch.write("asked", "");
+        scratch.write("told", "");
+        let mut command = Command::new("sh");
+        let out = command.args(["-c", &text]).env("AT", &at).env("RUNTIME_DIRECTORY", &at).output().unwrap();
+        let read = |name: &str| std::fs::read_to_string(scratch.0.join(name)).unwrap();
+        let words: Vec<String> = read("asked")
+            .lines()
+            .map(|l| ["update", "new", "issue"].into_iter().find(|w| l.contains(&format!(" {w} "))).unwrap().to_owned())
+            .collect();
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.success(), said.is_empty(), "{said}");
+        (words.join(" "), read("told").split_whitespace().collect::<Vec<_>>().join(" "), said)
+    };
+    let ok = |asked: &str, told: &str| (asked.to_owned(), told.to_owned(), String::new());
+    // A directory that is down, and one that gives no more: what can be done differs.
+    let (asked, told, said) = run("update failed to fetch directory\n");
+    assert_eq!((asked.as_str(), told.as_str()), ("update", "GET"));
+    assert!(said.contains("failed to fetch directory") && said.contains("or is down"), "{said}");
+    let (_, told, said) = run("issue urn:ietf:params:acme:error:rateLimited, until tomorrow\n");
+    assert!(said.contains("until tomorrow") && said.contains("wait for as long as it says"), "{said}");
+    assert!(told == "GET" && !scratch.0.join("site.pem").exists(), "{told}");
+    // A first one; then nothing is due.
+    assert_eq!(run("update there is no account\n"), ok("update new issue", "GET set commit"));
+    assert_eq!(run(""), ok("", ""));
+    // Another balancer was quicker with the account, and with an order.
+    let elsewhere = || {
+        let text = std::fs::read_to_string(scratch.0.join("site.pem")).unwrap();
+        scratch.write("site.pem", &text.replace("# from https", "# from http"));
+    };
+    elsewhere();
+    let raced =
+        "update there is no account\nnew failed to create account\nissue x:orderNotReady\nissue x:orderNotReady\n";
+    assert_eq!(run(raced), ok("update new update issue issue issue", "GET set commit"));
+    elsewhere();
+    let (asked, _, said) = run(&"issue x:orderNotReady\n".repeat(9));
+    assert_eq!(asked.matches("issue").count(), 6, "it never ends");
+    assert!(said.contains("orderNotReady"), "{said}");
+    // One for other names than are wanted, and one that is about to end, which a clock that is ahead makes of a good one.
+    let text_of = |text: &str| std::fs::read_to_string(scratch.0.join(text)).unwrap();
+    let good = text_of("site.pem").replace("# from http:", "# from https:");
+    scratch.write("site.pem", &good);
+    assert_eq!(run(""), ok("", ""));
+    let date = |days: i64| {
+        let path = scratch.write("date", &format!("#!/bin/sh\n[ $# != 1 ] || {{ echo $(($(/bin/date +%s) + {days} * 86400)); exit; }}\nexec /bin/date \"$@\"\n"));
+        assert!(Command::new("chmod").args(["755", &path]).status().unwrap().success());
+    };
+    date(58);
+    assert_eq!(run(""), ok("", ""));
+    date(61);
+    assert_eq!(run(""), ok("update issue", "GET set commit"));
+}
