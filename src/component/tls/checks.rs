@@ -113,7 +113,7 @@ fn renewed(host: &HostName) -> Check {
     let unit = acme::UNIT;
     let script = Script::new()
         .line(format!("systemctl show -p Result -p LoadState -p ExecMainExitTimestamp {unit}"))
-        .line(format!("journalctl -q -o cat --no-pager -t foobar-acme -n 3 | tr '\\n' ' '"));
+        .line("journalctl -q -o cat --no-pager -t foobar-acme -n 3 | tr '\\n' ' '");
     Check::new(NAME, host, "the client of the ACME directory did not fail", script, |answer| {
         let value = |key: &str| answer.stdout.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_default();
         let said = answer.stdout.lines().last().filter(|l| !l.contains('=')).unwrap_or_default().trim();
