@@ -32,9 +32,12 @@ END
 /// What the directory asks for addresses, which leads each name to the one in `address`.
 const NAMES: &str = r#"set -e
 systemctl stop e2e-names 2>/dev/null || :
-# One of its ports more than Debian 12's has.
-doh=; if pebble-challtestsrv -h 2>&1 | grep -q '^ *-doh '; then doh=-doh=; fi
-systemd-run -q --collect --unit=e2e-names pebble-challtestsrv -defaultIPv4 "$address" -defaultIPv6 '' -dns01 127.0.0.1:8053 -http01 '' -https01 '' -tlsalpn01 '' $doh -management 127.0.0.1:8055
+# Each of its versions calls its ports by other names.
+has() { pebble-challtestsrv -h 2>&1 | grep -q "^ *$1 "; }
+doh= dns=-dnsserver
+if has -doh; then doh=-doh=; fi
+if has -dns01; then dns=-dns01; fi
+systemd-run -q --collect --unit=e2e-names pebble-challtestsrv -defaultIPv4 "$address" -defaultIPv6 '' "$dns" 127.0.0.1:8053 -http01 '' -https01 '' -tlsalpn01 '' $doh -management 127.0.0.1:8055
 tries=0
 until ss -Hlun 'sport = :8053' | grep -q . && ss -Hltn 'sport = :8053' | grep -q .; do
   tries=$((tries + 1)); [ $tries -lt 100 ] || { journalctl -q -u e2e-names -n 20 >&2; exit 1; }

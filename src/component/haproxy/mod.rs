@@ -10,14 +10,13 @@ pub mod traffic;
 use super::{
     Check, Component, Desired, Endpoint, Peers, bracketed, http, keepalived,
     names::{
-        APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_METRICS, HAPROXY_QUESTIONS, HAPROXY_UNIT, NGINX_UNIT,
-        SITE,
+        ACME_ACCOUNT, APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_METRICS, HAPROXY_QUESTIONS, HAPROXY_UNIT,
+        NGINX_UNIT, SITE,
     },
     origin::{Origin, Source, key},
     packages,
     site::Site,
     spec::{self, Algorithm, Backends, Profile},
-    tls::acme,
     traffic::Pool as _,
 };
 use crate::{
@@ -126,7 +125,7 @@ fn context(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Context {
             IpAddr::V4(_) => vec![v4],
             IpAddr::V6(_) => vec![v4, Bind { address: "[::]", options: " v6only" }],
         },
-        challenges: acme::of(site).map(|_| ACCOUNT),
+        challenges: site.acme().map(|_| ACCOUNT),
         redirect_http: topology.tls.redirect_http,
         hsts: topology.tls.hsts.map(|h| h.duration().as_secs()),
         backend: BACKEND,
@@ -279,10 +278,10 @@ impl Component for Haproxy {
             .checked(["/etc/haproxy"], Script::new().line(format!("haproxy -c -q -f {CONFIG}")));
             // One from a directory is its client's file, and so is what to do when it changes. Who the account is follows
             // from its key, and is no secret: whoever asks for it is told.
-            let of_directory = acme::of(site).is_some();
+            let of_directory = site.acme().is_some();
             let account = Content::new(format!(
                 "thumbprint {}\n",
-                place(&format!("{}.thumbprint", acme::ACCOUNT), Encoding::Plain)
+                place(&format!("{}.thumbprint", ACME_ACCOUNT), Encoding::Plain)
             ));
             files.files.push(if of_directory {
                 File::text(ACCOUNT, account.clone()).mode(0o644)

@@ -10,7 +10,6 @@ use super::{
         },
         site::Site,
         spec::{Monitoring, Webhook},
-        tls,
     },
     Daemon, USER, balancers, measured, wait_for, web,
 };
@@ -200,7 +199,7 @@ fn rules(site: &Site, monitoring: &Monitoring) -> Rules {
         window: window(monitoring),
         balancer: !balancers(site).is_empty(),
         virtual_addresses: keepalived::addresses(site),
-        acme: tls::acme::of(site).is_some(),
+        acme: site.acme().is_some(),
         backend: BACKEND,
         frontend: HAPROXY_FRONTEND,
         web: !web(site).is_empty(),
@@ -258,7 +257,7 @@ pub fn page(site: &Site, monitoring: &Monitoring) -> Page {
 pub fn probing(site: &Site) -> Probing {
     let is_v4 = site.public_addresses().first().is_none_or(IpAddr::is_ipv4);
     // Whom everybody knows is in the host's own store.
-    let authority = tls::acme::of(site).is_none().then_some(SITE_CA_FILE);
+    let authority = site.acme().is_none().then_some(SITE_CA_FILE);
     Probing { family: if is_v4 { "ip4" } else { "ip6" }, name: site.topology.site.to_string(), authority }
 }
 

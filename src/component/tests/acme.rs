@@ -52,7 +52,7 @@ fn balancers_share_an_account_and_nothing_else() {
     let site = testing::site(testing::certified());
     let desired = wanted(&site);
     let homes = |name: &str| desired.secrets.iter().find(|s| s.name == name).unwrap().homes.len();
-    assert_eq!(homes(tls::acme::ACCOUNT), 2);
+    assert_eq!(homes(names::ACME_ACCOUNT), 2);
     assert!(desired.secrets.iter().all(|s| s.name != names::SITE), "a certificate goes from host to host");
     let part = |host: &str| {
         let text = file(&site, host, "/etc/haproxy/haproxy.cfg");

@@ -6,10 +6,10 @@ use super::super::{
     Desired, Source,
     haproxy::{CERTIFICATE, CERTIFICATES, SHOWN},
     http,
-    names::{HAPROXY_UNIT, KEEPALIVED_UNIT, NSD_UNIT, SITE_CA},
+    names::{ACME_ACCOUNT, HAPROXY_UNIT, KEEPALIVED_UNIT, NSD_UNIT, SITE_CA},
     origin::{At, Origin, Source as From, Variables, address, key, names},
     site::Site,
-    spec::{Acme, Certificate},
+    spec::Acme,
 };
 use crate::{
     base::{
@@ -28,8 +28,6 @@ use crate::{
 };
 use serde::Serialize;
 
-/// The name that the account's key is kept under.
-pub const ACCOUNT: &str = "acme-account";
 /// The name that the interim certificate is kept under.
 pub const INTERIM: &str = "interim";
 /// What runs when a certificate is to be had.
@@ -43,14 +41,6 @@ const HOME: &str = "/etc/foobar/acme";
 const SCRIPT: (&str, &str) = ("/etc/foobar/acme/certificate.sh", "tls/acme.sh.tera");
 const UNIT_FILE: (&str, &str) = ("/etc/systemd/system/foobar-acme.service", "tls/foobar-acme.service.tera");
 const TIMER_FILE: (&str, &str) = ("/etc/systemd/system/foobar-acme.timer", "tls/foobar-acme.timer.tera");
-
-/// What the topology says of the directory, where the certificate comes from one.
-pub fn of(site: &Site) -> Option<&Acme> {
-    match &site.topology.tls.certificate {
-        Certificate::Acme(acme) => Some(acme),
-        _ => None,
-    }
-}
 
 #[derive(Serialize)]
 struct ScriptContext {
@@ -99,7 +89,7 @@ fn timer_context(site: &Site) -> TimerContext<'_> {
 pub fn resources(site: &Site, acme: &Acme, desired: &mut Desired) -> Result<(), TemplateError> {
     let homes: Vec<HostName> = site.topology.haproxy.iter().flat_map(|h| h.on.clone()).collect();
     let names: Vec<String> = site.names().iter().map(|n| n.as_str().to_owned()).collect();
-    desired.secret(ACCOUNT, Source::Account, homes.clone());
+    desired.secret(ACME_ACCOUNT, Source::Account, homes.clone());
     let common_name = format!("foobar CA of {}", site.topology.site);
     desired.secret(SITE_CA, Source::Authority { common_name, names: names.clone() }, homes.clone());
     desired.secret(INTERIM, Source::Leaf { by: SITE_CA.into(), names: names.clone(), days: DAYS }, homes.clone());
@@ -119,7 +109,7 @@ pub fn resources(site: &Site, acme: &Acme, desired: &mut Desired) -> Result<(), 
             vec![
                 File::directory(HOME).mode(0o700),
                 File::directory(format!("{HOME}/private")).mode(0o700),
-                File::text(format!("{HOME}/private/key.pem"), Content::of(&format!("{ACCOUNT}.key"))),
+                File::text(format!("{HOME}/private/key.pem"), Content::of(&format!("{ACME_ACCOUNT}.key"))),
                 File::text(script.0, script.1).mode(0o700),
             ],
         );
@@ -174,7 +164,7 @@ const TIMER_VARIABLES: Variables = &[("site", |_| vec![key(["site"])])];
 /// Every file of a balancer that is rendered for it.
 pub fn origins(site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
     let here = site.topology.haproxy.as_ref().is_some_and(|h| h.on.contains(host));
-    let Some(acme) = of(site).filter(|_| here) else { return Ok(Vec::new()) };
+    let Some(acme) = site.acme().filter(|_| here) else { return Ok(Vec::new()) };
     Ok(vec![
         Origin::new(SCRIPT.0, SCRIPT.1, &script_context(site, acme, host), SCRIPT_VARIABLES)?,
         Origin::new(UNIT_FILE.0, UNIT_FILE.1, &unit_context(site), UNIT_VARIABLES)?,

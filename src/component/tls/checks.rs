@@ -31,11 +31,11 @@ pub fn all(site: &Site) -> Vec<Check> {
         if site.topology.tls.redirect_http {
             checks.push(redirect(site, host, from));
         }
-        if acme::of(site).is_some() {
+        if site.acme().is_some() {
             checks.extend([Check::unit(NAME, host, acme::TIMER), renewed(host)]);
         }
     }
-    checks.extend(acme::of(site).map(|_| challenges(site, &haproxy.on, from)));
+    checks.extend(site.acme().map(|_| challenges(site, &haproxy.on, from)));
     checks
 }
 
@@ -62,7 +62,7 @@ fn certificate(site: &Site, host: &HostName, from: &HostName) -> Check {
                 .line(format!("{} | grep -q 'Verify return code: 0 ' || echo 'unknown to the store'", look(&store)));
         }
     }
-    let is_renewed = acme::of(site).is_some();
+    let is_renewed = site.acme().is_some();
     let script = match is_renewed {
         false => script.line(format!(
             "printf '%s\\n' \"$said\" | openssl x509 -noout -enddate -checkend {} 2>/dev/null || echo 'ends soon'",

@@ -6,7 +6,7 @@ mod checks;
 
 use super::{
     Check, Component, Desired, Endpoint, Source,
-    names::{SITE, SITE_CA, SITE_CA_FILE},
+    names::{ACME_ACCOUNT, SITE, SITE_CA, SITE_CA_FILE},
     origin::{self, Origin, Source as From},
     packages,
     site::Site,
@@ -40,7 +40,7 @@ impl Component for Tls {
     fn packages(&self, site: &Site, host: &HostName) -> Vec<PackageName> {
         // The checks speak TLS through the openssl program, from wherever they look.
         let here = site.topology.haproxy.as_ref().is_some_and(|h| h.on.contains(host));
-        let client = (here && acme::of(site).is_some()).then_some("uacme");
+        let client = (here && site.acme().is_some()).then_some("uacme");
         packages(["ca-certificates", "openssl"].into_iter().chain(client))
     }
 
@@ -50,7 +50,7 @@ impl Component for Tls {
 
     fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError> {
         // Visitors know who signs those already, and so do the hosts.
-        if let Some(acme) = acme::of(site) {
+        if let Some(acme) = site.acme() {
             return acme::resources(site, acme, desired);
         }
         let homes: Vec<HostName> = site.topology.haproxy.iter().flat_map(|h| h.on.clone()).collect();
@@ -94,7 +94,7 @@ impl Component for Tls {
                 let which = if name.ends_with(".crt") { "cert" } else { "key" };
                 vec![origin::key(["tls", "certificate", which])]
             }
-            (acme::ACCOUNT, _) => {
+            (ACME_ACCOUNT, _) => {
                 vec![
                     From::Own("made once, the balancers' account at the directory"),
                     origin::key(["tls", "certificate"]),
