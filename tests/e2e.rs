@@ -12,6 +12,8 @@
 //! The cases of a suite share its hosts and run in order; each brings them to the state that it wants by itself, so one
 //! can be run alone.
 
+#[path = "e2e/acme.rs"]
+mod acme;
 #[path = "e2e/armed.rs"]
 mod armed;
 #[path = "e2e/back.rs"]
@@ -192,6 +194,7 @@ cases! {
     all damage::a_lost_primary_is_not_replaced_by_an_empty_one,
     trixie damage::a_second_replica_joins,
     trixie certificate::the_users_own_is_served_and_renewed_by_a_reload,
+    trixie acme::a_directory_gives_renews_and_is_left_again,
     sid faults::the_way_to_a_host_is_barred,
     trixie faults::a_system_that_is_not_known,
     sid faults::the_disk_is_full,

@@ -4,6 +4,7 @@
 pub mod certificate;
 pub mod digest;
 pub mod dns;
+pub mod jwk;
 pub mod name;
 pub mod scan;
 pub mod script;

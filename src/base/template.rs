@@ -45,6 +45,9 @@ pub const EMBEDDED: &[(&str, &str)] = embedded![
     "paths/foobar-db-health.service.tera",
     "paths/foobar-db-paths.service.tera",
     "paths/foobar-db-watch.service.tera",
+    "tls/acme.sh.tera",
+    "tls/foobar-acme.service.tera",
+    "tls/foobar-acme.timer.tera",
 ];
 
 /// A template that could not be read or rendered: `name` is its path under `templates/`.

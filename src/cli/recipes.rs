@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::script::Script,
-    component::names::SITE_CA,
+    component::{names::SITE_CA, spec::Certificate},
     report::{self, Verbosity, json, plan},
     topology::spof,
     transport::Transport as _,
@@ -103,11 +103,17 @@ pub async fn apply(screen: &Screen, args: &ApplyArgs) -> Result<Exit, Exit> {
 pub async fn ca(screen: &Screen, args: &CaArgs) -> Result<Exit, Exit> {
     let work = Work::new(screen, &args.site, &args.reach, None)?;
     let desired = work::compile(screen, &work.site)?;
-    let Some(authority) = desired.secrets.iter().find(|s| s.name == SITE_CA) else {
+    let authority = desired.secrets.iter().find(|s| s.name == SITE_CA);
+    let from = match &work.site.topology.tls.certificate {
+        Certificate::Acme(_) => "an ACME directory",
+        _ => "files of yours",
+    };
+    // The authority of an interim certificate is nobody's to trust.
+    let Some(authority) = authority.filter(|_| from != "an ACME directory") else {
         screen.problem(
             "foobar::ca",
-            "the site has no authority of its own: its certificate comes from files of yours",
-            "browsers trust it if they trust whoever signed those",
+            &format!("the site has no authority of its own: its certificate comes from {from}"),
+            "browsers trust it if they trust whoever signed it",
         );
         return Err(Exit::Failed);
     };

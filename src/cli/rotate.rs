@@ -21,6 +21,7 @@ fn kind(spec: &SecretSpec) -> Option<&'static str> {
         Source::Password if spec.name.starts_with("mysql-") => Some("a database password"),
         Source::Password => Some("a secret of the app"),
         Source::Leaf { .. } => Some("a certificate"),
+        Source::Account => Some("the key of an ACME account"),
         Source::Given(_) | Source::Kept | Source::Authority { .. } => None,
     }
 }

@@ -16,6 +16,9 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+/// Where an authority looks for the answer to its challenge (RFC 8555, 8.3).
+pub const CHALLENGES: &str = "/.well-known/acme-challenge";
+
 /// A sh function that makes one plain request and prints the whole response: `get ADDRESS PORT PATH HOST [HEADER]`.
 /// bash is essential on Debian, and opens sockets.
 const GET: &str = r#"get() {
@@ -60,6 +63,7 @@ pub fn wait_for(at: SocketAddr, path: &str, host: &str, body: Option<&str>, tent
 pub fn trust(site: &Site) -> String {
     match site.topology.tls.certificate {
         Certificate::SelfSigned => format!("-CAfile {SITE_CA_FILE}"),
+        Certificate::Acme(_) => "-CApath /etc/ssl/certs".to_owned(),
         Certificate::Files { .. } => format!("-CApath /etc/ssl/certs -partial_chain -CAfile {SITE_CA_FILE}"),
     }
 }

@@ -79,6 +79,9 @@ pub enum Source {
     Kept,
     /// 32 letters and digits, made once and kept on the hosts that need it.
     Password,
+    /// The key of an account at a certificate authority, made once and kept: `NAME.key` is settled, PEM, and
+    /// `NAME.thumbprint`, which follows from it, is no secret and is kept nowhere.
+    Account,
     /// A certificate authority: `NAME.crt` and `NAME.key` are settled, PEM. `names` bound what it may sign (empty: anything).
     Authority {
         /// Its common name.

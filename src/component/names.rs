@@ -15,6 +15,8 @@ pub const SITE_CA: &str = "site-ca";
 pub const SITE_CA_FILE: &str = "/etc/foobar/site-ca.crt";
 /// The site's certificate and key are kept as `site.crt` and `site.key`.
 pub const SITE: &str = "site";
+/// The key of the balancers' account at an ACME directory is kept as `acme-account.key`; `acme-account.thumbprint` follows from it.
+pub const ACME_ACCOUNT: &str = "acme-account";
 
 /// The database account that the application writes with, and its password's name.
 pub const APP_RW: (&str, &str) = ("app_rw", "mysql-app-rw");

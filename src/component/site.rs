@@ -1,7 +1,7 @@
 //! What the components are functions of: the validated topology, with the local files it names already read. Reading
 //! them is the command line's business.
 
-use super::spec::{Host, Topology};
+use super::spec::{Acme, Certificate, Host, Topology};
 use crate::base::{
     name::{DomainName, EnvName, HostName},
     secret::Secret,
@@ -86,6 +86,14 @@ impl Site {
             std::mem::swap(place, &mut mysql.primary);
         }
         site
+    }
+
+    /// What the topology says of an ACME directory, where the site's certificate comes from one.
+    pub fn acme(&self) -> Option<&Acme> {
+        match &self.topology.tls.certificate {
+            Certificate::Acme(acme) => Some(acme),
+            _ => None,
+        }
     }
 
     /// All hosts, in the file's order.

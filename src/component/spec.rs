@@ -270,6 +270,17 @@ pub enum Certificate {
         /// Its key, PEM.
         key: String,
     },
+    /// From an ACME directory (RFC 8555), by a client on each balancer.
+    Acme(Acme),
+}
+
+/// `tls.certificate.acme:`
+#[derive(Clone, Debug)]
+pub struct Acme {
+    /// Whom the directory writes to where something is wrong.
+    pub email: MailAddress,
+    /// The directory. Default: Let's Encrypt's.
+    pub directory: Url,
 }
 
 /// Mozilla's names for sets of protocols and ciphers.

@@ -100,6 +100,16 @@ pub fn watched() -> Topology {
     t
 }
 
+/// Two balancers at one address, each with a certificate of its own from an ACME directory.
+pub fn certified() -> Topology {
+    let mut t = pair(Mode::ActivePassive);
+    t.tls.certificate = Certificate::Acme(Acme {
+        email: "ops@foobar.com".parse().unwrap(),
+        directory: "https://acme.foobar.com:14000/dir?x=$y".parse().unwrap(),
+    });
+    t
+}
+
 /// The site of a topology.
 pub fn site(topology: Topology) -> Site {
     let archive = b"not a tar, and nobody looks".to_vec();

@@ -1,6 +1,7 @@
 //! What a site makes of its hosts: every file as a snapshot, values that could break out, and every file before the
 //! daemon's own checker where that is installed (`FOOBAR_REQUIRE_CHECKERS=1`: it must be).
 
+mod acme;
 mod monitoring;
 
 use super::{spec::*, testing, *};
@@ -22,7 +23,7 @@ fn files(site: &Site, host: &str) -> BTreeMap<String, String> {
     }
     let mut secrets = Secrets::default();
     for spec in &desired.secrets {
-        for suffix in ["", ".crt", ".key"] {
+        for suffix in ["", ".crt", ".key", ".thumbprint"] {
             secrets.insert(format!("{}{suffix}", spec.name), Secret::new("…"));
         }
     }
@@ -352,11 +353,11 @@ fn run(program: &Path, args: &[&str]) -> String {
     said
 }
 
-fn every_topology() -> [Topology; 7] {
+fn every_topology() -> [Topology; 8] {
     let [passive, active] = [Mode::ActivePassive, Mode::ActiveActive].map(testing::pair);
     let watched = testing::watched();
     let watched_other = Topology { monitoring: watched.monitoring.clone(), ..other() };
-    [testing::topology(), other(), statics(), passive, active, watched, watched_other]
+    [testing::topology(), other(), statics(), passive, active, watched, watched_other, testing::certified()]
 }
 
 #[test]
@@ -365,9 +366,11 @@ fn haproxy_accepts_every_configuration() {
     let scratch = Scratch::new("haproxy");
     let leaf = rcgen::generate_simple_self_signed(["www.foobar.com".to_owned()]).unwrap();
     let pem = scratch.write("site.pem", &format!("{}\n{}\n", leaf.cert.pem(), leaf.signing_key.serialize_pem()));
+    let account = scratch.write("account.map", "thumbprint x\n");
     for topology in every_topology() {
         let text = file(&testing::site(topology), "lb-01", "/etc/haproxy/haproxy.cfg");
-        let path = scratch.write("haproxy.cfg", &text.replace("/etc/haproxy/certs/site.pem", &pem));
+        let text = text.replace("/etc/haproxy/certs/site.pem", &pem).replace("/etc/haproxy/acme-account.map", &account);
+        let path = scratch.write("haproxy.cfg", &text);
         let said = run(&haproxy, &["-c", "-f", &path]);
         let warnings: Vec<&str> =
             said.lines().filter(|l| l.contains("WARNING") && !l.contains("server state file")).collect();

@@ -73,6 +73,10 @@ impl Mint for SystemMint {
         Ok(Pair { cert: cert.pem(), key: Secret::new(key.serialize_pem()) })
     }
 
+    fn account(&mut self) -> Result<Secret, String> {
+        KeyPair::generate().map(|key| Secret::new(key.serialize_pem())).map_err(|e| e.to_string())
+    }
+
     fn leaf(&mut self, by: &Pair, names: &[String], days: u32) -> Result<Pair, String> {
         let common_name = names.first().map(String::as_str).unwrap_or("foobar");
         let mut params = Self::params(names, common_name, i64::from(days))?;
@@ -112,6 +116,9 @@ mod tests {
         }
         fn authority(&mut self, common_name: &str, names: &[String]) -> Result<Pair, String> {
             self.0.authority(common_name, names)
+        }
+        fn account(&mut self) -> Result<Secret, String> {
+            self.0.account()
         }
         fn leaf(&mut self, by: &Pair, names: &[String], days: u32) -> Result<Pair, String> {
             self.0.leaf(by, names, days)
@@ -189,6 +196,22 @@ mod tests {
             assert_eq!(second.get(name) == first.get(name), same, "{name}");
         }
         assert!(second.is_made("pw") && second.is_made("leaf.key") && !second.is_made("ca.key"));
+    }
+
+    #[test]
+    fn an_account_keeps_its_key_and_its_name_follows_from_it() {
+        let specs = [SecretSpec { name: "acct".into(), source: Source::Account, homes: vec![host("a"), host("b")] }];
+        let first = settle(&specs, &BTreeMap::new(), &none(), &mut SystemMint).unwrap();
+        assert!(first.is_made("acct.key") && value(&first, "acct.key").contains("BEGIN PRIVATE KEY"));
+        assert_eq!(value(&first, "acct.thumbprint").len(), 43);
+        let same = settle(&specs, &kept(&first), &none(), &mut SystemMint).unwrap();
+        assert!(first.iter().all(|(name, secret)| same.get(name) == Some(secret)) && !same.is_made("acct.key"));
+        let renew = BTreeSet::from(["acct".to_owned()]);
+        let other = settle(&specs, &kept(&first), &renew, &mut SystemMint).unwrap();
+        assert!(first.iter().all(|(name, secret)| other.get(name) != Some(secret)));
+        let mut broken = first.clone();
+        broken.insert("acct.key", Secret::new("no key"));
+        assert!(settle(&specs, &kept(&broken), &none(), &mut SystemMint).unwrap().is_made("acct.key"));
     }
 
     #[test]

@@ -63,6 +63,7 @@ fn noted(site: &Site, mut all: Vec<Wanted>) -> Vec<Wanted> {
 pub fn kept_names<'a>(specs: impl IntoIterator<Item = &'a SecretSpec>) -> Vec<String> {
     let names = |spec: &SecretSpec| match spec.source {
         Source::Given(_) | Source::Kept | Source::Password => vec![spec.name.clone()],
+        Source::Account => vec![format!("{}.key", spec.name)],
         Source::Authority { .. } | Source::Leaf { .. } => {
             vec![format!("{}.crt", spec.name), format!("{}.key", spec.name)]
         }

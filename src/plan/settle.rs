@@ -3,6 +3,7 @@
 
 use crate::{
     base::{
+        certificate, jwk,
         name::HostName,
         secret::{Secret, Secrets},
     },
@@ -10,11 +11,8 @@ use crate::{
     plan::desired::FINGERPRINT_KEY,
     resource::{Observation, stored::Stored},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use std::collections::{BTreeMap, BTreeSet};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Seconds before its end at which a certificate is made anew: 30 days, so that a site that is looked at once a month
 /// never meets an expired one.
@@ -37,6 +35,8 @@ pub trait Mint {
     fn password(&mut self) -> Secret;
     /// A new authority that may sign for these DNS names and their subdomains alone (none: for anything).
     fn authority(&mut self, common_name: &str, names: &[String]) -> Result<Pair, String>;
+    /// The key of an account at a certificate authority: P-256, PEM.
+    fn account(&mut self) -> Result<Secret, String>;
     /// A certificate for these DNS names and addresses.
     fn leaf(&mut self, by: &Pair, names: &[String], days: u32) -> Result<Pair, String>;
 }
@@ -90,6 +90,21 @@ pub fn settle(
                 insert(&mut secrets, &spec.name, &pair, is_made);
                 authorities.insert(spec.name.clone(), pair);
             }
+            Source::Account => {
+                let name = format!("{}.key", spec.name);
+                // One that cannot be read is of no use to anybody.
+                let thumbprint = |key: &Secret| jwk::thumbprint(key.expose());
+                let usable = kept(spec, &name).filter(|key| !renew.contains(&spec.name) && thumbprint(key).is_some());
+                let is_made = usable.is_none();
+                let key = match usable {
+                    Some(key) => key,
+                    None => mint.account().map_err(|why| format!("{}: {why}", spec.name))?,
+                };
+                let print = thumbprint(&key).ok_or_else(|| format!("{}: its key is not of P-256", spec.name))?;
+                for (name, value) in [(name, key), (format!("{}.thumbprint", spec.name), Secret::new(print))] {
+                    if is_made { secrets.insert_made(name, value) } else { secrets.insert(name, value) }
+                }
+            }
             Source::Leaf { .. } => {}
         }
     }
@@ -127,24 +142,10 @@ fn is_good(cert: &str, by: Option<&str>, names: &[String], now: i64) -> bool {
     let signed = with(by).is_some_and(|der| {
         X509Certificate::from_der(&der).is_ok_and(|(_, ca)| parsed.verify_signature(Some(ca.public_key())).is_ok())
     });
-    signed && sorted(san(&parsed)) == sorted(names.to_vec())
+    signed && sorted(certificate::names(&parsed)) == sorted(names.to_vec())
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {
     names.sort();
     names
-}
-
-fn san(cert: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = cert.subject_alternative_name() else { return Vec::new() };
-    let name = |general: &GeneralName<'_>| match general {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => <[u8; 4]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
-            16 => <[u8; 16]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
-            _ => None,
-        },
-        _ => None,
-    };
-    extension.value.general_names.iter().filter_map(name).collect()
 }

@@ -18,10 +18,11 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-const EXAMPLES: [(&str, &str); 3] = [
+const EXAMPLES: [(&str, &str); 4] = [
     ("examples/01-three-servers.yaml", include_str!("../../examples/01-three-servers.yaml")),
     ("examples/02-locked-down.yaml", include_str!("../../examples/02-locked-down.yaml")),
     ("examples/03-tiers-apart.yaml", include_str!("../../examples/03-tiers-apart.yaml")),
+    ("examples/07-acme.yaml", include_str!("../../examples/07-acme.yaml")),
 ];
 const INVENTORY: &str = include_str!("../../inventories/production.yaml");
 

@@ -351,7 +351,8 @@ pub(super) fn text_at(seen: &Observation, path: &str) -> Option<String> {
     lines.iter().find(|l| l.first().is_some_and(|kind| kind == "body")).and_then(|l| decode(l.get(1)?))
 }
 
-fn decode(base64: &str) -> Option<String> {
+/// A text that came in base64.
+pub(super) fn decode(base64: &str) -> Option<String> {
     let bytes = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
     String::from_utf8(bytes).ok()
 }

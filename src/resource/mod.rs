@@ -2,6 +2,7 @@
 //! knows the stack, and nothing here runs anything.
 
 pub mod account;
+pub mod acme;
 pub mod armed;
 pub mod database;
 #[cfg(test)]

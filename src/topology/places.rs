@@ -107,6 +107,10 @@ fn default(t: &Topology, keys: &[&str]) -> Option<String> {
         ["haproxy", "health", "rise"] => word(haproxy?.health.rise),
         ["haproxy", "health", "fall"] => word(haproxy?.health.fall),
         ["tls", "certificate"] => empty(matches!(t.tls.certificate, Certificate::SelfSigned), "self-signed"),
+        ["tls", "certificate", "acme", "directory"] => match &t.tls.certificate {
+            Certificate::Acme(acme) => word(&acme.directory),
+            _ => None,
+        },
         ["tls", "profile"] => word(t.tls.profile),
         ["tls", "redirect_http"] => word(t.tls.redirect_http),
         ["tls", "hsts"] => t.tls.hsts.map(|h| h.to_string()),

@@ -12,8 +12,8 @@ pub mod traffic;
 use super::{
     Check, Component, Desired, Endpoint, Peers, bracketed, http, keepalived,
     names::{
-        APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_METRICS, HAPROXY_QUESTIONS, HAPROXY_UNIT, NGINX_UNIT,
-        SITE,
+        ACME_ACCOUNT, APP_UNIT, BACKEND, GENERATION, HAPROXY_LOCAL, HAPROXY_METRICS, HAPROXY_QUESTIONS, HAPROXY_UNIT,
+        NGINX_UNIT, SITE,
     },
     origin::{Origin, Source, key},
     packages,
@@ -31,6 +31,7 @@ use crate::{
     },
     resource::{
         Collector, Key, Probe, Resource,
+        acme::Interim,
         files::{File, Files},
         service::{Input, Service, Shown},
     },
@@ -39,7 +40,12 @@ use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 const CONFIG: &str = "/etc/haproxy/haproxy.cfg";
-const CERTIFICATE: &str = "/etc/haproxy/certs/site.pem";
+/// Where its certificates are.
+pub const CERTIFICATES: &str = "/etc/haproxy/certs";
+/// The one that it shows, with its key.
+pub const CERTIFICATE: &str = "/etc/haproxy/certs/site.pem";
+/// What names the account that answers challenges.
+const ACCOUNT: &str = "/etc/haproxy/acme-account.map";
 const DROP_IN: &str = "/etc/systemd/system/haproxy.service.d/foobar.conf";
 
 /// Descriptors beside those of connections: listeners, checks, the threads' own.
@@ -69,6 +75,7 @@ struct Context {
     profile: Profile,
     names: Vec<String>,
     binds: Vec<Bind>,
+    challenges: Option<&'static str>,
     redirect_http: bool,
     hsts: Option<u64>,
     backend: &'static str,
@@ -120,6 +127,7 @@ fn context(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Context {
             IpAddr::V4(_) => vec![v4],
             IpAddr::V6(_) => vec![v4, Bind { address: "[::]", options: " v6only" }],
         },
+        challenges: site.acme().map(|_| ACCOUNT),
         redirect_http: topology.tls.redirect_http,
         hsts: topology.tls.hsts.map(|h| h.duration().as_secs()),
         backend: BACKEND,
@@ -157,7 +165,7 @@ fn rendered(site: &Site, haproxy: &spec::Haproxy, host: &HostName) -> Result<(St
 const MASTER: &str = "/run/haproxy-master.sock";
 
 /// The serial number of the certificate that the worker holds under each path: its runtime socket takes others.
-static SHOWN: Collector = Collector {
+pub static SHOWN: Collector = Collector {
     name: "haproxy_shown",
     volatile: &[],
     body: r#"
@@ -265,24 +273,36 @@ impl Component for Haproxy {
                 place(&format!("{SITE}.key"), Encoding::Plain)
             );
             let (config, unit, pem) = (Content::new(config), Content::new(unit), Content::new(pem));
-            let files = Files::new(
+            let mut files = Files::new(
                 "haproxy configuration",
-                vec![
-                    File::text(CONFIG, config.clone()),
-                    File::directory("/etc/haproxy/certs").mode(0o700),
-                    File::text(CERTIFICATE, pem.clone()),
-                ],
+                vec![File::text(CONFIG, config.clone()), File::directory(CERTIFICATES).mode(0o700)],
             )
             .checked(["/etc/haproxy"], Script::new().line(format!("haproxy -c -q -f {CONFIG}")));
+            // One from a directory is its client's file, and so is what to do when it changes. Who the account is follows
+            // from its key, and is no secret: whoever asks for it is told.
+            let of_directory = site.acme().is_some();
+            let account = Content::new(format!(
+                "thumbprint {}\n",
+                place(&format!("{}.thumbprint", ACME_ACCOUNT), Encoding::Plain)
+            ));
+            files.files.push(if of_directory {
+                File::text(ACCOUNT, account.clone()).mode(0o644)
+            } else {
+                File::text(CERTIFICATE, pem.clone())
+            });
             // Apart from the configuration, so that a change of that alone is never taken for one of the unit.
             let drop_in = Files::new("haproxy unit", vec![File::text(DROP_IN, unit.clone())]);
             let input =
                 |path: &str, content: Content, from: &Files| Input { path: path.into(), content, from: from.id() };
             let mut service = Service::new(HAPROXY_UNIT);
-            service.shown =
-                Some(Shown { probe: Probe::new(&SHOWN, [CERTIFICATE]), keys: &[CERTIFICATE], content: pem.clone() });
+            service.shown = (!of_directory).then(|| Shown {
+                probe: Probe::new(&SHOWN, [CERTIFICATE]),
+                keys: &[CERTIFICATE],
+                content: pem.clone(),
+            });
             service.restart_on = vec![input(DROP_IN, unit, &drop_in)];
-            service.reload_on = vec![input(CONFIG, config, &files), input(CERTIFICATE, pem, &files)];
+            let other = if of_directory { input(ACCOUNT, account, &files) } else { input(CERTIFICATE, pem, &files) };
+            service.reload_on = vec![input(CONFIG, config, &files), other];
             service.reload = Some(master::reload(HAPROXY_UNIT, MASTER));
             service.proof = Some(proof(site, haproxy, host, &generation));
             service.restart_impact = crate::resource::Impact::ConnectionDrop;
@@ -290,7 +310,8 @@ impl Component for Haproxy {
             service.ports.extend(site.topology.monitoring.as_ref().map(|_| HAPROXY_METRICS));
             service.leaves = vec![SERVER_STATE.into()];
             // A balancer takes its backends for healthy when it starts, so they come first.
-            let mut after = vec![desired.want(host, drop_in, []), desired.want(host, files, [])];
+            let mut after =
+                vec![desired.want(host, drop_in, []), desired.want(host, files, [Key::new(host, Interim::key())])];
             for (on, unit) in [
                 (site.topology.nginx.as_ref().map(|n| &n.on), NGINX_UNIT),
                 (site.topology.app.as_ref().map(|a| &a.on), APP_UNIT),

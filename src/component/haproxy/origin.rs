@@ -15,6 +15,7 @@ const VARIABLES: Variables = &[
     ("profile", |_| vec![key(["tls", "profile"])]),
     ("names", |_| names()),
     ("binds", |at| vec![address(at.host)]),
+    ("challenges", |_| vec![key(["tls", "certificate"])]),
     ("redirect_http", |_| vec![key(["tls", "redirect_http"])]),
     ("hsts", |_| vec![key(["tls", "hsts"])]),
     ("backend", |_| vec![Source::Own("the balancer's name for the web servers")]),

@@ -74,6 +74,7 @@ const RULES: Variables = &[
     DATABASE,
     WINDOW,
     ("virtual_addresses", |_| vec![virtual_addresses()]),
+    ("acme", |_| vec![key(["tls", "certificate"])]),
     ("after", |_| monitoring("after")),
     ("long", |_| monitoring("after")),
     ("replicas", |_| vec![key(["mysql", "replicas"])]),

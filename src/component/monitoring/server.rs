@@ -86,6 +86,7 @@ pub struct Rules {
     window: Span,
     balancer: bool,
     virtual_addresses: Vec<IpAddr>,
+    acme: bool,
     backend: &'static str,
     frontend: &'static str,
     web: bool,
@@ -129,7 +130,7 @@ pub struct Page {
 pub struct Probing {
     family: &'static str,
     name: String,
-    authority: &'static str,
+    authority: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -198,6 +199,7 @@ fn rules(site: &Site, monitoring: &Monitoring) -> Rules {
         window: window(monitoring),
         balancer: !balancers(site).is_empty(),
         virtual_addresses: keepalived::addresses(site),
+        acme: site.acme().is_some(),
         backend: BACKEND,
         frontend: HAPROXY_FRONTEND,
         web: !web(site).is_empty(),
@@ -254,7 +256,9 @@ pub fn page(site: &Site, monitoring: &Monitoring) -> Page {
 
 pub fn probing(site: &Site) -> Probing {
     let is_v4 = site.public_addresses().first().is_none_or(IpAddr::is_ipv4);
-    Probing { family: if is_v4 { "ip4" } else { "ip6" }, name: site.topology.site.to_string(), authority: SITE_CA_FILE }
+    // Whom everybody knows is in the host's own store.
+    let authority = site.acme().is_none().then_some(SITE_CA_FILE);
+    Probing { family: if is_v4 { "ip4" } else { "ip6" }, name: site.topology.site.to_string(), authority }
 }
 
 pub fn words(of: (&str, u16)) -> Words {

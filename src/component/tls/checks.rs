@@ -10,6 +10,7 @@ use crate::{
         Check, Verdict, haproxy, http,
         site::Site,
         spec::{Certificate, Profile},
+        tls::acme,
         viewer,
     },
 };
@@ -31,14 +32,18 @@ pub fn all(site: &Site) -> Vec<Check> {
         if site.topology.tls.redirect_http {
             checks.push(redirect(site, host, from));
         }
+        if site.acme().is_some() {
+            checks.extend([Check::unit(NAME, host, acme::TIMER), renewed(host)]);
+        }
     }
+    checks.extend(site.acme().map(|_| challenges(site, &haproxy.on, from)));
     checks
 }
 
 fn certificate(site: &Site, host: &HostName, from: &HostName) -> Check {
     let at = http::at(site.address(host), 443);
     let store = match site.topology.tls.certificate {
-        Certificate::SelfSigned => String::new(),
+        Certificate::SelfSigned | Certificate::Acme(_) => String::new(),
         Certificate::Files { .. } => "-CApath /etc/ssl/certs".to_owned(),
     };
     let mut script = Script::new();
@@ -58,10 +63,14 @@ fn certificate(site: &Site, host: &HostName, from: &HostName) -> Check {
                 .line(format!("{} | grep -q 'Verify return code: 0 ' || echo 'unknown to the store'", look(&store)));
         }
     }
-    let script = script.line(format!(
-        "printf '%s\\n' \"$said\" | openssl x509 -noout -enddate -checkend {} 2>/dev/null || echo 'ends soon'",
-        DAYS_LEFT * 86_400
-    ));
+    let is_renewed = site.acme().is_some();
+    let script = match is_renewed {
+        false => script.line(format!(
+            "printf '%s\\n' \"$said\" | openssl x509 -noout -enddate -checkend {} 2>/dev/null || echo 'ends soon'",
+            DAYS_LEFT * 86_400
+        )),
+        true => script.line(RENEWED),
+    };
     let title = format!("{host} shows a certificate that holds for {}", names.join(", "));
     Check::new(NAME, from, title, script, move |answer| {
         let lines = || answer.stdout.lines();
@@ -74,8 +83,14 @@ fn certificate(site: &Site, host: &HostName, from: &HostName) -> Check {
             })
             .collect();
         let end = lines().find_map(|l| l.strip_prefix("notAfter=")).unwrap_or("an unknown date");
-        if !bad.is_empty() {
+        if !bad.is_empty() && is_renewed && lines().any(|l| l.starts_with("issuer=") && l.contains("foobar CA of")) {
+            Verdict::Fail(
+                "it is foobar's interim one: none has come from the directory yet; `foobar apply` asks again".into(),
+            )
+        } else if !bad.is_empty() {
             Verdict::Fail(bad.join("; "))
+        } else if lines().any(|l| l == "ends soon") && is_renewed {
+            Verdict::Fail(format!("it ends {end}, and was not renewed in time: journalctl -u foobar-acme tells why"))
         } else if lines().any(|l| l == "ends soon") {
             Verdict::Fail(format!("it ends {end}, in less than {DAYS_LEFT} days"))
         } else if lines().any(|l| l == "unknown to the store") {
@@ -90,6 +105,7 @@ fn certificate(site: &Site, host: &HostName, from: &HostName) -> Check {
 fn one_for_all(site: &Site, on: &[HostName], from: &HostName) -> Option<Check> {
     match site.topology.tls.certificate {
         Certificate::SelfSigned | Certificate::Files { .. } => {}
+        Certificate::Acme(_) => return None,
     }
     if on.len() < 2 {
         return None;
@@ -149,6 +165,60 @@ fn weak_ciphers(site: &Site, host: &HostName, from: &HostName) -> Check {
             Some(cipher) => Verdict::Fail(format!("it takes {cipher}")),
             None => Verdict::Error("no answer over TLS".into()),
         },
+    })
+}
+
+/// Directories give certificates for 90 days, for 45 or for 6: what is left when a third of that is gone was to be renewed,
+/// and a fifth is late.
+const RENEWED: &str = r#"printf '%s\n' "$said" | openssl x509 -noout -issuer -enddate 2>/dev/null
+at() { date -d "$(printf '%s\n' "$said" | openssl x509 -noout "-$1" 2>/dev/null | cut -d = -f 2)" +%s 2>/dev/null; }
+begins=$(at startdate) && ends=$(at enddate) && late=$(((ends - begins) / 5)) || late=0 ends=0
+[ "$late" -le 1814400 ] || late=1814400
+[ "$(date +%s)" -lt $((ends - late)) ] || echo 'ends soon'"#;
+
+/// The client's last run; none since the last boot is none that failed.
+fn renewed(host: &HostName) -> Check {
+    let unit = acme::UNIT;
+    let script = Script::new()
+        .line(format!("systemctl show -p Result -p LoadState -p ExecMainExitTimestamp {unit}"))
+        .line("journalctl -q -o cat --no-pager -t foobar-acme -n 3 | tr '\\n' ' '");
+    Check::new(NAME, host, "the client of the ACME directory did not fail", script, |answer| {
+        let value = |key: &str| answer.stdout.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_default();
+        let said = answer.stdout.lines().last().filter(|l| !l.contains('=')).unwrap_or_default().trim();
+        match (value("LoadState="), value("Result=")) {
+            ("loaded", "success") => Verdict::Pass(match value("ExecMainExitTimestamp=") {
+                "" => "not run since the host was booted".into(),
+                time => format!("last run {time}"),
+            }),
+            ("loaded", result) => Verdict::Fail(format!("its last run ended with {result}: {said}")),
+            (state, _) => Verdict::Fail(format!("its unit is {state}")),
+        }
+    })
+}
+
+/// Whichever balancer is asked, the answer names the same account.
+fn challenges(site: &Site, on: &[HostName], from: &HostName) -> Check {
+    let mut script = http::getter();
+    for host in on {
+        script = script.line(acme::challenge(site, host)).line("echo");
+    }
+    let hosts = on.to_vec();
+    Check::new(NAME, from, "every balancer answers the directory's challenges alike", script, move |answer| {
+        let all = http::responses(&answer.stdout);
+        if all.len() != hosts.len() {
+            return Verdict::Error(format!("{} of {} balancers answer on port 80", all.len(), hosts.len()));
+        }
+        let is_answer = |r: &http::Response| {
+            let rest = r.body.trim().strip_prefix("foobar.").filter(|rest| rest.len() == 43);
+            r.status == 200 && rest.is_some_and(|t| t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
+        };
+        if let Some(at) = all.iter().position(|r| !is_answer(r)) {
+            return Verdict::Fail(format!("{} answers {} and no account", hosts[at], all[at].status));
+        }
+        match all.iter().position(|r| r.body.trim() != all[0].body.trim()) {
+            Some(at) => Verdict::Fail(format!("{} and {} name other accounts", hosts[0], hosts[at])),
+            None => Verdict::Pass("each with the account's thumbprint".into()),
+        }
     })
 }
 

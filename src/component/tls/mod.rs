@@ -1,12 +1,13 @@
-//! The site's certificate: the user's own, or one from a private authority that may sign for this site alone. Where TLS
-//! ends is the balancer's business.
+//! The site's certificate: the user's own, one from an ACME directory, or one from a private authority that may sign for this
+//! site alone. Where TLS ends is the balancer's business.
 
+pub mod acme;
 mod checks;
 
 use super::{
     Check, Component, Desired, Endpoint, Source,
-    names::{SITE, SITE_CA, SITE_CA_FILE},
-    origin::{self, Source as From},
+    names::{ACME_ACCOUNT, SITE, SITE_CA, SITE_CA_FILE},
+    origin::{self, Origin, Source as From},
     packages,
     site::Site,
     spec::Certificate,
@@ -36,9 +37,11 @@ impl Component for Tls {
         "tls"
     }
 
-    fn packages(&self, _site: &Site, _host: &HostName) -> Vec<PackageName> {
+    fn packages(&self, site: &Site, host: &HostName) -> Vec<PackageName> {
         // The checks speak TLS through the openssl program, from wherever they look.
-        packages(["ca-certificates", "openssl"])
+        let here = site.topology.haproxy.as_ref().is_some_and(|h| h.on.contains(host));
+        let client = (here && site.acme().is_some()).then_some("uacme");
+        packages(["ca-certificates", "openssl"].into_iter().chain(client))
     }
 
     fn endpoints(&self, _site: &Site) -> Vec<Endpoint> {
@@ -46,6 +49,10 @@ impl Component for Tls {
     }
 
     fn resources(&self, site: &Site, desired: &mut Desired) -> Result<(), TemplateError> {
+        // Visitors know who signs those already, and so do the hosts.
+        if let Some(acme) = site.acme() {
+            return acme::resources(site, acme, desired);
+        }
         let homes: Vec<HostName> = site.topology.haproxy.iter().flat_map(|h| h.on.clone()).collect();
         let names: Vec<String> = site.names().iter().map(|n| n.as_str().to_owned()).collect();
         let trusted = match (&site.topology.tls.certificate, &site.certificate) {
@@ -74,14 +81,26 @@ impl Component for Tls {
     fn checks(&self, site: &Site) -> Vec<Check> {
         checks::all(site)
     }
+
+    fn origins(&self, site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
+        acme::origins(site, host)
+    }
+
     fn secret_origin(&self, site: &Site, name: &str) -> Vec<From> {
-        let stem = name.trim_end_matches(".crt").trim_end_matches(".key");
+        let stem = name.trim_end_matches(".crt").trim_end_matches(".key").trim_end_matches(".thumbprint");
         let own = |what| [vec![From::Own(what), origin::key(["tls", "certificate"])], origin::names()].concat();
         match (stem, &site.topology.tls.certificate) {
             (SITE, Certificate::Files { .. }) => {
                 let which = if name.ends_with(".crt") { "cert" } else { "key" };
                 vec![origin::key(["tls", "certificate", which])]
             }
+            (ACME_ACCOUNT, _) => {
+                vec![
+                    From::Own("made once, the balancers' account at the directory"),
+                    origin::key(["tls", "certificate"]),
+                ]
+            }
+            (acme::INTERIM, _) => own("made by foobar, until the first certificate comes"),
             (SITE, _) => own("made by foobar, for the site's names"),
             (SITE_CA, _) => own("made once, signs for the site's names alone"),
             _ => Vec::new(),

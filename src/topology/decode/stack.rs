@@ -6,16 +6,19 @@ use super::{
     read::Reader,
 };
 use crate::{
-    base::name::{DatabaseName, Span},
+    base::name::{DatabaseName, Span, Url},
     component::spec::{
-        Algorithm, Allow, Backends, Certificate, Engine, Firewall, Haproxy, Health, Keep, Mode, Mysql, Nginx, Profile,
-        Protocol, Redundancy, Tls,
+        Acme, Algorithm, Allow, Backends, Certificate, Engine, Firewall, Haproxy, Health, Keep, Mode, Mysql, Nginx,
+        Profile, Protocol, Redundancy, Tls,
     },
     topology::{
         problem::Problem,
         yaml::{Kind, Node},
     },
 };
+
+/// The directory of Let's Encrypt.
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 /// Reads `keep:`.
 pub fn keep(read: &mut Reader<'_>, node: &Node) -> Keep {
@@ -106,6 +109,15 @@ fn certificate(read: &mut Reader<'_>, node: &Node) -> Option<Certificate> {
         Kind::Text(text) if text == "self-signed" => Some(Certificate::SelfSigned),
         Kind::Map(_) => {
             let fields = read.fields(node, "tls.certificate");
+            if let Some(directory) = fields.get("acme") {
+                if let Some(file) = ["cert", "key"].iter().find_map(|key| fields.get(key)) {
+                    let problem = Problem::error("the certificate comes from a directory and from files")
+                        .at(read.key(file), "from a file")
+                        .at(read.key(directory), "from a directory");
+                    read.refuse(problem.help("keep one of them: `acme`, or `cert` with `key`"));
+                }
+                return acme(read, directory).map(Certificate::Acme);
+            }
             let mut path = |key: &str, what: &str| match fields.get(key) {
                 Some(node) => read.local(node, what),
                 None => {
@@ -117,11 +129,39 @@ fn certificate(read: &mut Reader<'_>, node: &Node) -> Option<Certificate> {
             Some(Certificate::Files { cert: cert?, key: key? })
         }
         _ => {
-            let help = "write `self-signed`, or `{ cert: site.crt, key: site.key }`";
-            read.wrong_kind(node, "`self-signed` or two files", help);
+            let help =
+                "write `self-signed`, `{ cert: site.crt, key: site.key }` or `{ acme: { email: ops@example.com } }`";
+            read.wrong_kind(node, "`self-signed`, two files or `acme`", help);
             None
         }
     }
+}
+
+/// Reads `tls.certificate.acme:`; none where it does not say whom the directory writes to.
+fn acme(read: &mut Reader<'_>, node: &Node) -> Option<Acme> {
+    let fields = read.fields(node, "tls.certificate.acme");
+    let email = match fields.get("email") {
+        Some(node) => read.word(node, "a mail address"),
+        None => {
+            let help =
+                "write whom the directory shall write to where something is wrong: `acme: { email: ops@example.com }`";
+            read.missing(node, "email", help);
+            None
+        }
+    };
+    let directory: Option<Url> = match fields.get("directory") {
+        Some(node) => read.word(node, "a URL"),
+        None => Some(harmless(LETS_ENCRYPT)),
+    };
+    if let (Some(url), Some(node)) = (&directory, fields.get("directory"))
+        && !url.as_str().starts_with("https://")
+    {
+        let problem = Problem::error(format!("`{}` is asked in the clear", read.name(node)));
+        let help = "write its https:// address: who could answer in its place would get certificates for the site";
+        read.refuse(problem.at(read.value(node), "not https").help(help));
+        return None;
+    }
+    Some(Acme { email: email?, directory: directory? })
 }
 
 /// Reads `nginx:`.

@@ -66,6 +66,9 @@ pub const LINTS: &[(&str, Lint)] = &[
     ("open-database", network::open_database),
     ("open-ssh", network::open_ssh),
     ("certificate", certificates::certificate),
+    ("acme-names", certificates::acme_names),
+    ("acme-crowd", certificates::acme_crowd),
+    ("acme-forbidden", certificates::acme_forbidden),
 ];
 
 impl Facts<'_> {

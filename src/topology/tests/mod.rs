@@ -1,6 +1,7 @@
 //! The topology as its users meet it: what is taken, what is refused and how it is said, and that nothing hostile gets
 //! through or makes it panic.
 
+mod acme;
 mod certificates;
 mod dns;
 mod hostile;

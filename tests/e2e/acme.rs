@@ -1,0 +1,194 @@
+//! A certificate from an ACME directory: Debian's `pebble` on the balancer's own host, strict, asking the balancer for real
+//! over port 80 by names that a resolver beside it leads there. It is down, it comes, it is renewed under visitors who
+//! never stop, and all of it goes again.
+
+use super::{
+    load::Load,
+    world::{HOSTS, World, until},
+};
+use std::{fs, time::Duration};
+
+const DIRECTORY: &str = "https://127.0.0.1:14000/dir";
+
+/// Installs the directory on a host, with a certificate of its own of an authority that nobody knows yet.
+const INSTALL: &str = r#"set -e
+systemctl stop e2e-pebble e2e-names 2>/dev/null || :
+export DEBIAN_FRONTEND=noninteractive
+[ -x /usr/bin/pebble ] || for try in 1 2 3; do
+  { apt-get -q update && apt-get -q -y install --no-install-recommends pebble; } >/run/pebble.log 2>&1 && break
+  [ $try != 3 ] || { tail -n 5 /run/pebble.log >&2; exit 1; }
+done
+mkdir -p /root/pebble && cd /root/pebble
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.crt -days 99 -subj '/CN=of the directory' 2>/dev/null
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.csr -subj /CN=directory 2>/dev/null
+printf 'subjectAltName=IP:127.0.0.1\n' >ext
+openssl x509 -req -in own.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 90 -extfile ext -out own.crt 2>/dev/null
+cat >pebble.json <<'END'
+{ "pebble": { "listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000", "certificate": "/root/pebble/own.crt",
+  "privateKey": "/root/pebble/own.key", "httpPort": 80, "tlsPort": 443, "ocspResponderURL": "", "externalAccountBindingRequired": false } }
+END
+"#;
+
+/// What the directory asks for addresses, which leads each name to the one in `address`.
+const NAMES: &str = r#"set -e
+systemctl stop e2e-names 2>/dev/null || :
+# Each of its versions calls its ports by other names.
+has() { pebble-challtestsrv -h 2>&1 | grep -q "^ *$1 "; }
+doh= dns=-dnsserver
+if has -doh; then doh=-doh=; fi
+if has -dns01; then dns=-dns01; fi
+systemd-run -q --collect --unit=e2e-names pebble-challtestsrv -defaultIPv4 "$address" -defaultIPv6 '' "$dns" 127.0.0.1:8053 -http01 '' -https01 '' -tlsalpn01 '' $doh -management 127.0.0.1:8055
+tries=0
+until ss -Hlun 'sport = :8053' | grep -q . && ss -Hltn 'sport = :8053' | grep -q .; do
+  tries=$((tries + 1)); [ $tries -lt 100 ] || { journalctl -q -u e2e-names -n 20 >&2; exit 1; }
+  sleep 0.1
+done"#;
+
+/// Starts it; prints the root that it signs with.
+const START: &str = r#"set -e
+cd /root/pebble
+systemd-run -q --collect --unit=e2e-pebble -E PEBBLE_VA_NOSLEEP=1 pebble -config /root/pebble/pebble.json -strict -dnsserver 127.0.0.1:8053
+say() { printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$1" | timeout 5 openssl s_client -quiet -connect 127.0.0.1:15000 2>/dev/null; }
+tries=0
+until say /roots/0 | sed -n '/BEGIN CERT/,/END CERT/p' >root.crt && [ -s root.crt ]; do
+  tries=$((tries + 1)); [ $tries -lt 100 ] || { journalctl -q -u e2e-pebble -n 20 >&2; exit 1; }
+  sleep 0.1
+done
+cat root.crt"#;
+
+const END: &str = "systemctl stop e2e-pebble e2e-names 2>/dev/null; rm -rf /root/pebble";
+
+/// What a host trusts beside the world's authorities.
+fn trust(w: &World, host: &str, name: &str, pem: &str) {
+    let script = format!(
+        "cat >/usr/local/share/ca-certificates/{name}.crt <<'END'\n{pem}\nEND\nupdate-ca-certificates >/dev/null 2>&1"
+    );
+    w.on(host, &script);
+}
+
+/// The fingerprint and the issuer of what visitors are shown.
+fn shown(w: &World) -> String {
+    let script = "openssl s_client -connect www.foobar.com:443 -servername www.foobar.com </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -issuer";
+    w.client(&["sh", "-c", script]).stdout
+}
+
+/// What a visitor who trusts the root in this file is answered.
+fn get(w: &World, root: &str, name: &str) -> bool {
+    let url = format!("https://{name}/healthz");
+    w.client(&["curl", "-sS", "--max-time", "10", "--cacert", w.dir.join(root).to_str().unwrap(), &url]).ok()
+}
+
+pub fn a_directory_gives_renews_and_is_left_again(w: &mut World) {
+    w.converge();
+    w.authority();
+    w.on("lb-01", INSTALL);
+    w.topology = w.original()
+        + &format!("\ntls: {{ certificate: {{ acme: {{ email: ops@foobar.com, directory: '{DIRECTORY}' }} }} }}\n");
+
+    // It is down: that is told, nothing else is held up, and what was shown goes on.
+    let before = shown(w);
+    let run = w.foobar(&["apply", "--yes"]);
+    run.ends(1).says(&["no certificate came from", DIRECTORY, "cannot be reached from this host, or is down"]);
+    assert_eq!(shown(w), before);
+    assert!(get(w, "ca.crt", "www.foobar.com"));
+    // What nobody wants any more goes when all else is done.
+    let left: Vec<_> = w.plan(&[]).into_iter().filter(|s| s.json["action"] != "delete").collect();
+    assert!(left.len() == 1 && left[0].resource == "certificate issued", "{left:#?}");
+    w.foobar(&["verify", "--only", "tls"])
+        .ends(3)
+        .says(&["it is foobar's interim one", "its last run ended with exit-code"]);
+
+    // It is there, and finds somebody else by the site's names.
+    let root = w.on("lb-01", START);
+    fs::write(w.dir.join("root.crt"), &root).unwrap();
+    if std::env::var("FOOBAR_E2E_LONG").as_deref() == Ok("1") {
+        w.foobar(&["apply", "--yes"]).ends(1).says(&["does not trust the directory's own certificate"]);
+    }
+    let own = w.on("lb-01", "cat /root/pebble/ca.crt");
+    trust(w, "lb-01", "e2e-directory", &own);
+    HOSTS.iter().for_each(|host| trust(w, host, "e2e-root", &root));
+    let lead = |w: &World, host: &str| {
+        w.on("lb-01", &format!("address={}\n{NAMES}", w.lab.address(host).unwrap()));
+    };
+    lead(w, "web-01");
+    let run = w.foobar(&["apply", "--yes"]);
+    run.ends(1).says(&["urn:ietf:params:acme:error:", "Each name of the site must lead to the balancers"]);
+    assert_eq!(shown(w), before);
+    lead(w, "lb-01");
+
+    w.apply(&[]).says(&["get the certificate from"]);
+    w.is_converged();
+    assert!(shown(w).contains("Pebble Intermediate CA"), "{}", shown(w));
+    assert!(get(w, "root.crt", "www.foobar.com") && get(w, "root.crt", "foobar.com"));
+    w.foobar(&["verify"]).ends(0).says(&["every balancer answers the directory's challenges alike"]);
+    let status = w.foobar(&["status", "--json"]).json();
+    assert!(status["hosts"][0]["seen"]["certificate_days"].as_i64().is_some_and(|days| days > 60), "{status:#}");
+
+    // Another one by the timer's own unit, as it is when one is about to end.
+    let first = shown(w);
+    w.on("lb-01", "sed -i '1s/.*/# from elsewhere/' /etc/haproxy/certs/site.pem");
+    w.foobar(&["plan"]).ends(0).says(&["the one that is there is from elsewhere"]);
+    let worker = w.on("lb-01", "systemctl show --value -p InvocationID haproxy");
+    let load = Load::start(w);
+    for _ in 0..2 {
+        w.on(
+            "lb-01",
+            "sed -i '1s/.*/# from elsewhere/' /etc/haproxy/certs/site.pem; systemctl start foobar-acme.service",
+        );
+    }
+    let told = load.stop(w, "certificates are renewed");
+    assert!(told.made > 50 && told.refused == 0 && told.broken == 0, "{told:?}");
+    assert_eq!(w.on("lb-01", "systemctl show --value -p InvocationID haproxy"), worker);
+    let second = shown(w);
+    assert!(second != first && second.contains("Pebble Intermediate CA"), "{second}");
+    w.is_converged();
+    // One that is not due is not asked for, and a balancer that starts anew shows what is on disk.
+    w.on("lb-01", "systemctl start foobar-acme.service && systemctl restart haproxy");
+    assert!(until(Duration::from_secs(10), || shown(w) == second), "{}", shown(w));
+    assert_eq!(w.on("lb-01", "systemctl is-enabled foobar-acme.timer").trim(), "enabled");
+
+    // One that was lost: an interim one takes its place, and another one comes.
+    w.on("lb-01", "rm /etc/haproxy/certs/site.pem");
+    w.apply(&[]).says(&["write interim certificate", "get the certificate from"]);
+    w.is_converged();
+    assert!(shown(w) != second && shown(w).contains("Pebble Intermediate CA"), "{}", shown(w));
+    nothing_was_said(w);
+
+    // Back to the private authority's: all of it goes.
+    w.topology = w.original();
+    w.apply(&[]);
+    w.is_converged();
+    let left = "ls -d /etc/foobar/acme /etc/haproxy/acme-account.map /etc/systemd/system/foobar-acme.* /var/lib/foobar/secrets/acme-account.* \
+                /var/lib/foobar/secrets/interim.* /var/lib/systemd/timers/stamp-foobar-acme.timer 2>/dev/null || :";
+    assert_eq!(w.on("lb-01", left), "");
+    assert_eq!(w.on("lb-01", "systemctl is-active foobar-acme.timer || :").trim(), "inactive");
+    assert!(!shown(w).contains("Pebble"), "{}", shown(w));
+    w.foobar(&["verify"]).ends(0);
+    w.on("lb-01", END);
+    for host in HOSTS {
+        w.on(host, "rm -f /usr/local/share/ca-certificates/e2e-*.crt; update-ca-certificates --fresh >/dev/null 2>&1");
+    }
+}
+
+/// Neither the account's key nor the certificate's was seen where others look: `secrets.rs` comes when they are gone.
+fn nothing_was_said(w: &World) {
+    let keys = w.on(
+        "lb-01",
+        "sed -n 2p /var/lib/foobar/secrets/acme-account.key; sed -n '/BEGIN PRIVATE/{n;p}' /etc/haproxy/certs/site.pem",
+    );
+    let keys: Vec<&str> = keys.lines().filter(|k| k.len() > 40).collect();
+    assert_eq!(keys.len(), 2, "they are not found");
+    for key in &keys {
+        let run = w.said.iter().find(|r| r.stdout.contains(key) || r.stderr.contains(key));
+        assert!(run.is_none(), "a key was said by {}", run.unwrap());
+    }
+    let search = format!(
+        "printf '{}\n' >/root/e2e-keys; chmod 600 /root/e2e-keys
+         find /etc /srv /var/lib/foobar /var/log /tmp /var/tmp /run -xdev -type f -perm -o+r -exec grep -lF -f /root/e2e-keys {{}} + 2>/dev/null
+         find /tmp /var/tmp /run -xdev -type f -exec grep -lF -f /root/e2e-keys {{}} + 2>/dev/null
+         journalctl -q -o cat --no-pager | grep -cF -f /root/e2e-keys | sed '/^0$/d'
+         cp /root/e2e-keys /run/e2e-planted; find /run -xdev -type f -exec grep -lF -f /root/e2e-keys {{}} +; rm /root/e2e-keys /run/e2e-planted",
+        keys.join("\\n")
+    );
+    assert_eq!(w.on("lb-01", &search), "/run/e2e-planted\n", "a key lies open, or the search finds nothing at all");
+}
