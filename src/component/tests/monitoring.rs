@@ -105,7 +105,9 @@ fn prometheus_and_alertmanager_accept_every_configuration() {
     silent.monitoring.as_mut().unwrap().alerts = Alerts::default();
     silent.mysql.as_mut().unwrap().replicas.clear();
     let both = Topology { monitoring: testing::watched().monitoring, ..testing::pair(Mode::ActiveActive) };
-    for (n, topology) in [testing::watched(), ipv6, hosts_alone(), silent, pair(), both].into_iter().enumerate() {
+    let certified = Topology { monitoring: testing::watched().monitoring, ..testing::certified() };
+    let all = [testing::watched(), ipv6, hosts_alone(), silent, pair(), both, certified];
+    for (n, topology) in all.into_iter().enumerate() {
         let scratch = Scratch::new(&format!("prometheus-{n}"));
         written(&scratch, topology);
         let at = |name: &str| scratch.0.join(name).display().to_string();
