@@ -2,8 +2,8 @@
 //! requests is in `spread.rs`.
 
 use super::{
-    MASTER, STAT, certificates, health_path, local, master, rendered,
-    spread::{self, stat},
+    MASTER, STAT, certificates, health_path, local, master, rendered, sources,
+    spread::{self, NAME, stat},
     traffic::TRAFFIC,
 };
 use crate::{
@@ -12,12 +12,10 @@ use crate::{
         Check, Verdict, http,
         names::{GENERATION, HAPROXY_UNIT},
         site::Site,
-        spec::Haproxy,
+        spec::{Algorithm, Backends, Haproxy},
         viewer,
     },
 };
-
-const NAME: &str = "haproxy";
 
 /// Every check of every balancer.
 pub fn all(site: &Site) -> Vec<Check> {
@@ -32,13 +30,21 @@ pub fn all(site: &Site) -> Vec<Check> {
         checks.push(serves_certificate(site, host));
         checks.push(servers_up(site, haproxy, host));
         checks.push(none_held(host));
-        checks.push(spread::check(site, haproxy, host));
+        checks.push(spread_of(site, haproxy, host));
         if let Some(from) = viewer(site, &haproxy.on) {
             checks.push(stranger(site, host, from));
             checks.push(anonymous(site, host, from));
         }
     }
     checks
+}
+
+/// How a balancer's requests are spread, in the way that its algorithm can be told by.
+fn spread_of(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
+    match (haproxy.backends, haproxy.algorithm) {
+        (Backends::ActiveActive, Algorithm::IpHash) => sources::check(site, haproxy, host),
+        _ => spread::turns(site, haproxy, host),
+    }
 }
 
 /// A failed reload leaves its mark on the master until the next good one, also where the file was put back since: what

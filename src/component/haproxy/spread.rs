@@ -1,7 +1,7 @@
 //! What proves that a balancer spreads requests as its algorithm says: a few dozen of its own, between two looks at its
 //! counters. What it does with requests from many addresses is in `sources.rs`.
 
-use super::{STAT, health_path, sources};
+use super::{STAT, health_path};
 use crate::{
     base::{name::HostName, script::Script},
     component::{
@@ -41,14 +41,6 @@ fn number(rows: &Rows, name: &str, column: &str) -> Option<i64> {
     rows.get(name)?.get(column)?.parse().ok()
 }
 
-/// How a balancer's requests are spread, in the way that its algorithm can be told by.
-pub(super) fn check(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
-    match (haproxy.backends, haproxy.algorithm) {
-        (Backends::ActiveActive, Algorithm::IpHash) => sources::check(site, haproxy, host),
-        _ => turns(site, haproxy, host),
-    }
-}
-
 /// Requests that are made to see how they are spread: twelve a server.
 fn count(site: &Site) -> usize {
     site.topology.nginx.as_ref().map_or(0, |n| n.on.len() * 12).clamp(12, 60)
@@ -57,7 +49,7 @@ fn count(site: &Site) -> usize {
 /// Requests come one after another over one connection from the balancer itself, between two looks at its counters. The
 /// counters see everybody's requests, so that other visitors' traffic does not blur the turns. Where each balancer has an
 /// address of its own, that is asked: that it carries what comes there is seen by the same counters.
-fn turns(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
+pub(super) fn turns(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
     let (path, n) = (health_path(site), count(site));
     let one = http::request(site, &path, "", false);
     let address = keepalived::own_address(site, host);

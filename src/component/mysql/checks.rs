@@ -2,15 +2,17 @@
 //! the others in time, and nobody gets in without TLS. No check ever writes on a replica: not even one that should be
 //! refused could, for it would write no row.
 
-use super::{dialect, rights, semi_sync, unit};
+use super::{
+    asking::{NAME, complaint, opened, through, verified},
+    dialect, rights, semi_sync, unit,
+};
 use crate::{
     base::{
         name::HostName,
         script::{CLOCK, Script},
     },
     component::{
-        Answer, Check, Verdict,
-        names::{CHECKER, DATABASE_TLS},
+        Check, Verdict,
         site::Site,
         spec::{Engine, Mysql},
     },
@@ -20,8 +22,6 @@ use crate::{
         dialect::{DATABASE, Dialect, Server},
     },
 };
-
-pub(super) const NAME: &str = "mysql";
 
 /// What is claimed of the primary above all.
 pub const WRITABLE: &str = "the primary takes writes";
@@ -45,40 +45,6 @@ pub fn all(site: &Site) -> Vec<Check> {
         }
     }
     checks
-}
-
-/// Root's client, and one of the checks' own account that `login` opens for; neither shows a password to anyone.
-pub(super) fn opened(mysql: &Mysql) -> Script {
-    opened_as(mysql, CHECKER)
-}
-
-/// The same with another account in its place.
-pub(super) fn opened_as(mysql: &Mysql, (user, secret): (&str, &str)) -> Script {
-    Script::new()
-        .line("scratch=$(mktemp -d) || exit 74; trap 'rm -rf \"$scratch\"' EXIT")
-        .line(format!(
-            "{{ printf '[client]\\nuser={user}\\npassword='; cat /var/lib/foobar/secrets/{secret}; echo; }} >\"$scratch/login\" || exit 74"
-        ))
-        .line(format!("root() {{ {} -e \"$1\" 2>&1; }}", dialect(mysql).client()))
-}
-
-/// A shell function `name` that asks `host` through the network by the account of the checks. A server whose disk is full
-/// answers, and lets whoever writes wait (domain notes, "binlog disk full"): it is given eight seconds, and ends with 124.
-pub(super) fn through(site: &Site, mysql: &Mysql, name: &str, host: &HostName, options: &str) -> String {
-    let (program, address) = (dialect(mysql).program(), site.address(host));
-    format!(
-        "{name}() {{ timeout 8 {program} --defaults-file=\"$scratch/login\" --host={address} --connect-timeout=5 {options} -N -B -e \"$1\" 2>&1; }}"
-    )
-}
-
-pub(super) fn verified(mysql: &Mysql) -> String {
-    dialect(mysql).verified(&format!("{DATABASE_TLS}/ca.crt"))
-}
-
-/// The first line that says what went wrong, for people.
-pub(super) fn complaint(answer: &Answer) -> String {
-    let lines = || answer.stdout.lines().filter(|l| !l.is_empty());
-    lines().find(|l| l.contains("ERROR")).or_else(|| lines().next()).unwrap_or("no answer").to_owned()
 }
 
 fn writable(mysql: &Mysql, host: &HostName) -> Check {

@@ -1,6 +1,7 @@
 //! The database: a primary that is written to and replicas that follow it, MariaDB or MySQL. Which server is primary, the
 //! topology says; no file on any host does.
 
+mod asking;
 mod checks;
 mod origin;
 mod rights;

@@ -1,7 +1,7 @@
 //! What proves that the account that reads writes nothing, and that a replica may be away as long as the servers are set to
 //! wait for it. What is tried names a table that nobody has: no row is written whatever the answer.
 
-use super::checks::{NAME, complaint, opened, opened_as, through, verified};
+use super::asking::{NAME, complaint, opened, opened_as, through, verified};
 use crate::{
     base::{name::HostName, script::quote},
     component::{Answer, Check, Verdict, names::APP_RO, site::Site, spec::Mysql},
