@@ -17,11 +17,11 @@ use super::{
 
 /// What a host has from the start: less than most servers, so that nothing works by luck.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,ca-certificates,sudo,nftables,procps";
-/// What the stack installs later, found in the archives of every host. (A final `-` leaves a package out: what an exporter
+/// What the stack installs later, found in the archives of every host, and an ACME directory to try it against. (A final `-` leaves a package out: what an exporter
 /// recommends asks disks and mainboards, and foobar installs nothing that is only recommended.)
 const STACK: &str = "haproxy nginx nftables nsd openssl uacme python3-flask gunicorn python3-pymysql keepalived \
                      prometheus prometheus-alertmanager prometheus-blackbox-exporter prometheus-mysqld-exporter \
-                     prometheus-nginx-exporter prometheus-node-exporter prometheus-node-exporter-collectors-";
+                     prometheus-nginx-exporter prometheus-node-exporter prometheus-node-exporter-collectors- pebble";
 const HOOK: &str = include_str!("base-hook.sh");
 
 /// The base root of a suite, built if there is none yet. Two runs at once build it once.
