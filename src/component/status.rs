@@ -16,6 +16,7 @@ use crate::{
         release::RELEASES,
         ruleset::Ruleset,
         service::{Service, UNITS},
+        written::{self, Changed},
     },
 };
 use serde::Serialize;
@@ -34,8 +35,15 @@ sum=$(printf '%s\n' "$live" | sha256sum) was=
 :"#,
 };
 
-/// Days that a certificate should have left: three weeks are enough to be told twice.
+/// Days that a certificate should have left: three weeks are enough to be told twice. One that is good for less than 15
+/// weeks is renewed when less is left, and late when a fifth of its time is.
 const DAYS_LEFT: i64 = 21;
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
+/// Files that are named in a line.
+const NAMED: usize = 3;
 
 /// The key under which a question says that it was ended without an answer.
 pub const LATE: &str = "late";
@@ -82,6 +90,8 @@ pub struct Glance {
     pub firewall: Option<Firewall>,
     /// The units that shall run there.
     pub units: Vec<Unit>,
+    /// The files that are not as foobar wrote them last.
+    pub changed: Vec<Changed>,
     /// What is down.
     pub faults: Vec<String>,
     /// What is up and not as it should be.
@@ -118,6 +128,7 @@ pub fn probes(site: &Site, desired: &Desired, host: &HostName) -> Vec<Probe> {
     let (roles, is) = (roles(site, host), |role: &str, roles: &[&str]| roles.contains(&role));
     let mut probes = vec![Probe::new(&UNITS, units(desired, host))];
     probes.retain(|probe| !probe.args.is_empty());
+    probes.push(written::probe());
     if has_firewall(desired, host) {
         probes.push(Probe::new(&FIREWALL, Vec::<String>::new()));
     }
@@ -138,6 +149,7 @@ pub fn read(site: &Site, desired: &Desired, host: &HostName, seen: &Observation,
     let roles = roles(site, host);
     let mut glance = Glance::default();
     glance.units(&units(desired, host).collect::<Vec<_>>(), seen);
+    glance.files(seen);
     if has_firewall(desired, host) {
         glance.firewall(seen);
     }
@@ -180,6 +192,21 @@ impl Glance {
         }
     }
 
+    fn files(&mut self, seen: &Observation) {
+        self.changed = written::changed(seen);
+        if is_late(seen, &written::WRITTEN) {
+            self.notes.push("whether its files were changed could not be told in time".into());
+        }
+        for same in self.changed.chunk_by(|a, b| a.drift == b.drift) {
+            let paths: Vec<&str> = same.iter().map(|c| c.path.as_str()).take(NAMED).collect();
+            let more = match same.len() - paths.len() {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            self.notes.push(format!("{}: {}{more}", same[0].drift, paths.join(", ")));
+        }
+    }
+
     fn firewall(&mut self, seen: &Observation) {
         let table = seen.get(&FIREWALL, "table").and_then(|f| f.first()).map(String::as_str);
         self.firewall = match table {
@@ -201,7 +228,8 @@ impl Glance {
 
     fn balancer(&mut self, seen: &Observation, now: i64) {
         self.balancer = balancer::balancer(seen);
-        self.certificate_ends = balancer::certificate_ends(seen);
+        let dates = balancer::certificate_dates(seen);
+        self.certificate_ends = dates.map(|(ends, _)| ends);
         self.certificate_days = self.certificate_ends.map(|ends| days(ends, now));
         match &self.balancer {
             Some(balancer) => {
@@ -216,14 +244,21 @@ impl Glance {
             }
             None => {}
         }
-        self.ends(self.certificate_days, "its certificate");
+        if let Some((ends, begins)) = dates {
+            self.ends(ends - now, ((ends - begins) / 5).min(DAYS_LEFT * DAY), "its certificate");
+        }
     }
 
-    fn ends(&mut self, days: Option<i64>, what: &str) {
-        match days {
-            Some(days) if days < 0 => self.faults.push(format!("{what} has ended")),
-            Some(days) if days < DAYS_LEFT => self.notes.push(format!("{what} ends in {days} days")),
-            _ => {}
+    /// Says that a certificate has so many seconds left, where that is less than it should have.
+    fn ends(&mut self, left: i64, least: i64, what: &str) {
+        if left < 0 {
+            self.faults.push(format!("{what} has ended"));
+        } else if left < least {
+            self.notes.push(match left / DAY {
+                0 => format!("{what} ends within a day"),
+                1 => format!("{what} ends in 1 day"),
+                days => format!("{what} ends in {days} days"),
+            });
         }
     }
 
@@ -264,14 +299,16 @@ impl Glance {
         if server.role == Role::Replica && server.is_open {
             self.faults.push("it follows another server and takes writes all the same".into());
         }
-        self.ends(server.certificate_days, "the certificate of its database");
+        if let Some(ends) = server.certificate_ends {
+            self.ends(ends - now, DAYS_LEFT * DAY, "the certificate of its database");
+        }
         self.database = Some(server);
     }
 }
 
 /// Whole days from one second since the epoch until another.
 fn days(ends: i64, now: i64) -> i64 {
-    (ends - now).div_euclid(86_400)
+    (ends - now).div_euclid(DAY)
 }
 
 fn is_late(seen: &Observation, collector: &Collector) -> bool {

@@ -4,6 +4,8 @@ use super::*;
 use crate::component::{all, testing};
 
 const NOW: i64 = 1_800_000_000;
+/// When a certificate began that is good for a year.
+const BEGAN: i64 = NOW - 265 * DAY;
 
 fn host(name: &str) -> HostName {
     name.parse().unwrap()
@@ -28,8 +30,9 @@ fn answer(name: &str, changed: &[(&str, &str)]) -> Observation {
     for (collector, text) in [
         ("units", units),
         ("glance_firewall", "table\tloaded\n".into()),
+        ("glance_written", "\n".into()),
         ("glance_addresses", "asked\tyes\n".into()),
-        ("glance_haproxy", format!("front\t4\t17\nserver\tweb-01\tUP\nserver\tweb-02\tUP\nends\t{ends}\n")),
+        ("glance_haproxy", format!("front\t4\t17\nserver\tweb-01\tUP\nserver\tweb-02\tUP\nends\t{ends}\t{BEGAN}\n")),
         ("releases", format!("/srv/foobar\tcurrent\t{digest}\n")),
         (
             "glance_database",
@@ -57,8 +60,8 @@ fn glance(name: &str, changed: &[(&str, &str)]) -> Glance {
 fn each_host_is_asked_what_concerns_it() {
     let (site, desired) = site_and_desired();
     let asked = |name: &str| probes(&site, &desired, &host(name)).iter().map(|p| p.collector.name).collect::<Vec<_>>();
-    assert_eq!(asked("lb-01"), ["units", "glance_firewall", "glance_haproxy"]);
-    assert_eq!(asked("web-02"), ["units", "glance_firewall", "releases", "glance_database"]);
+    assert_eq!(asked("lb-01"), ["units", "glance_written", "glance_firewall", "glance_haproxy"]);
+    assert_eq!(asked("web-02"), ["units", "glance_written", "glance_firewall", "releases", "glance_database"]);
     let mut named = probes(&site, &desired, &host("web-01"))[0].args.clone();
     named.sort_unstable();
     assert!(["foobar-app.service", "mariadb.service", "nginx.service"].iter().all(|u| named.contains(&(*u).into())));
@@ -91,6 +94,8 @@ fn what_is_down_is_a_fault_and_what_is_odd_a_note() {
     let ends = (NOW + 100 * 86_400).to_string();
     let soon = (NOW + 5 * 86_400).to_string();
     let past = (NOW - 1).to_string();
+    let dates = format!("{ends}\t{BEGAN}");
+    let of_ten_days = |left: i64| format!("{}\t{}", NOW + left * DAY, NOW + (left - 10) * DAY);
     let nginx = "nginx.service\tloaded\tactive\tenabled";
     for (name, from, to, fault, note) in [
         ("web-01", nginx, "nginx.service\tloaded\tfailed\tenabled", "nginx.service is failed", ""),
@@ -110,6 +115,10 @@ fn what_is_down_is_a_fault_and_what_is_odd_a_note() {
         ("lb-01", "front\t4\t17", "", "runtime API does not answer", ""),
         ("lb-01", &ends, &soon, "", "ends in 5 days"),
         ("lb-01", &ends, &past, "has ended", ""),
+        // One of ten days is early with three of them left, and late with one.
+        ("lb-01", &dates, &of_ten_days(3), "", ""),
+        ("lb-01", &dates, &of_ten_days(1), "", "ends in 1 day"),
+        ("lb-01", &dates, &of_ten_days(0), "", "ends within a day"),
         ("web-01", &ends, &soon, "", "the certificate of its database ends in 5 days"),
         ("web-01", &ends, &past, "the certificate of its database has ended", ""),
         ("web-02", "sql\tYes", "sql\tNo\ntrouble\tError 1062", "replication stands: Error 1062", ""),
@@ -127,14 +136,33 @@ fn what_is_down_is_a_fault_and_what_is_odd_a_note() {
 }
 
 #[test]
+fn files_that_somebody_changed_are_named_and_many_are_counted() {
+    let (site, desired) = site_and_desired();
+    let notes = |text: &str| {
+        let mut seen = answer("web-01", &[]);
+        seen.forget(&written::WRITTEN);
+        seen.add(written::WRITTEN.name, text);
+        let glance = read(&site, &desired, &host("web-01"), &seen, NOW);
+        assert!(glance.faults.is_empty(), "{glance:?}");
+        glance.notes.join("; ")
+    };
+    assert_eq!(notes("edited\t/etc/a\n"), "edited by hand: /etc/a");
+    assert_eq!(
+        notes("edited\t/1\nedited\t/2\nremoved\t/3\nedited\t/4\nedited\t/5\n"),
+        "removed by hand: /3; edited by hand: /1, /2, /4 and 1 more"
+    );
+    assert_eq!(notes("late\tyes\n"), "whether its files were changed could not be told in time");
+}
+
+#[test]
 fn who_holds_an_address_is_told_by_all_balancers_together() {
     use crate::component::spec::Mode;
     let site = testing::site(testing::pair(Mode::ActivePassive));
     let asked = |name: &str| probes(&site, &Desired::default(), &host(name)).len();
     assert_eq!(
         (asked("lb-02"), asked("web-01")),
-        (2, 2),
-        "the balancer and its addresses; the release and the database"
+        (3, 3),
+        "files; the balancer and its addresses; the release and the database"
     );
     let (here, away) = (Some("holds\t10.77.0.100\nasked\tyes\n"), Some("asked\tyes\n"));
     let found = |one: Option<&str>, two: Option<&str>| {

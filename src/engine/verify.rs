@@ -1,5 +1,5 @@
-//! Makes checks: all of a host's in one exec, side by side, and those that go by the clock in one each behind it. What they are about, and what their answers mean, they say
-//! themselves.
+//! Makes checks: all of a host's in one exec, side by side, and those that go by the clock in one each behind it. What they
+//! are about, and what their answers mean, they say themselves.
 
 use crate::{
     base::{name::HostName, script::Script},

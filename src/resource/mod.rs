@@ -46,6 +46,7 @@ pub mod system;
 #[cfg(test)]
 mod tests;
 pub mod undo;
+pub mod written;
 pub mod zone;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};

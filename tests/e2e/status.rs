@@ -64,8 +64,17 @@ pub fn rounds_follow_each_other_until_they_are_ended(w: &mut World) {
 /// A service that was stopped, a firewall that was taken off, and a host without power: each a row of its own.
 pub fn what_is_down_or_gone_hides_nothing_else(w: &mut World) {
     w.converge();
-    w.on("web-02", "systemctl stop nginx; nft delete table inet foobar");
-    let told = ["web-02 DOWN", "nginx.service is inactive", "the firewall is not loaded", "it has web-02 as DOWN"];
+    w.on(
+        "web-02",
+        "echo '# by hand' >>/etc/nginx/conf.d/foobar.conf; systemctl stop nginx; nft delete table inet foobar",
+    );
+    let told = [
+        "web-02 DOWN",
+        "! edited by hand: /etc/nginx/conf.d/foobar.conf",
+        "nginx.service is inactive",
+        "the firewall is not loaded",
+        "it has web-02 as DOWN",
+    ];
     let is_told = |w: &mut World| {
         let run = w.foobar(&["status"]);
         let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -21,10 +21,11 @@ awk -F , -v front="$2" -v back="$3" '
   NR == 1 { sub(/^# /, ""); for (n = 1; n <= NF; n++) at[$n] = n; next }
   $at["pxname"] == front && $at["svname"] == "FRONTEND" { print "front\t" $at["scur"] "\t" $at["req_rate"] }
   $at["pxname"] == back && $at["svname"] != "BACKEND" && NF > 1 { print "server\t" $at["svname"] "\t" $at["status"] }'
-ends=
-[ ! -S "$admin" ] || ends=$(printf 'show ssl cert %s\n' "$1" | socat -t 3 -T 3 - "UNIX-CONNECT:$admin" 2>/dev/null | sed -n 's/^Not After: *//p' | head -n 1)
-[ -n "$ends" ] || ends=$(openssl x509 -noout -enddate -in "$1" 2>/dev/null | sed -n 's/^notAfter=//p')
-[ -z "$ends" ] || ends=$(date -u -d "$ends" +%s 2>/dev/null) && [ -n "$ends" ] && printf 'ends\t%s\n' "$ends"
+dates=
+[ ! -S "$admin" ] || dates=$(printf 'show ssl cert %s\n' "$1" | socat -t 3 -T 3 - "UNIX-CONNECT:$admin" 2>/dev/null | sed -n 's/^Not \(Before\|After\): */\1=/p' | head -n 2)
+[ -n "$dates" ] || dates=$(openssl x509 -noout -dates -in "$1" 2>/dev/null | sed 's/^notBefore=/Before=/; s/^notAfter=/After=/')
+second() { date -u -d "$(printf '%s\n' "$dates" | sed -n "s/^$1=//p")" +%s 2>/dev/null; }
+[ -z "$dates" ] || ends=$(second After) && begins=$(second Before) && printf 'ends\t%s\t%s\n' "$ends" "$begins"
 :"#,
 };
 
@@ -79,7 +80,10 @@ pub fn balancer(seen: &Observation) -> Option<Balancer> {
     })
 }
 
-/// When the certificate that it serves ends, in seconds since the epoch.
-pub fn certificate_ends(seen: &Observation) -> Option<i64> {
-    seen.get(&GLANCE, "ends")?.first()?.parse().ok()
+/// When the certificate that it serves ends and begins, in seconds since the epoch.
+pub fn certificate_dates(seen: &Observation) -> Option<(i64, i64)> {
+    match seen.get(&GLANCE, "ends")? {
+        [ends, begins, ..] => Some((ends.parse().ok()?, begins.parse().ok()?)),
+        _ => None,
+    }
 }
