@@ -108,6 +108,13 @@ fn a_unit_drifts_only_once_foobar_has_started_it() {
     assert_eq!(ask("active\tenabled", &stale, "", &[]), some("reload haproxy", Drift::Outdated));
     let follows = [(ResourceId::new("files", "/etc/conf"), Impact::None)];
     assert_eq!(ask("active\tenabled", &stale, "", &follows), None, "this plan changes its file");
+    // What it was put back to nobody knows, but that it runs it.
+    let unknown = "RUN\t-\t-";
+    assert_eq!(ask("active\tenabled", unknown, "", &[]), None);
+    assert_eq!(
+        ask("active\tdisabled", unknown, "", &follows),
+        Some(("enable and reload haproxy".into(), Drift::Disabled))
+    );
     assert_eq!(ask("active\tenabled", &right, &format!("serial\t{}", marks[0]), &[]), None);
     assert_eq!(ask("active\tenabled", &right, "serial\t00FF", &[]), some("reload haproxy", Drift::Certificate));
 }

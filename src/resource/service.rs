@@ -182,7 +182,12 @@ impl Service {
                 // One that is gone now and put back by this plan will be newer, and nobody knows what was read meanwhile.
                 None => seen.is_changing(&input.from),
             };
-            return recorded != digest || inputs.iter().any(touched);
+            let is_other = match recorded {
+                // It took in what was there when that was written down; what this plan puts there will be newer.
+                undo::UNKNOWN => inputs.iter().any(|input| seen.is_changing(&input.from)),
+                _ => recorded != digest,
+            };
+            return is_other || inputs.iter().any(touched);
         }
         inputs.iter().any(|input| {
             // A file changed in the second of the start may be on either side of it: taken as newer.

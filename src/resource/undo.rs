@@ -121,6 +121,9 @@ pub struct Unit<'a> {
     pub how: Resume<'a>,
 }
 
+/// Stands in a unit's record for the digest of what it runs, where it took in what was on disk and nobody knows what that was.
+pub const UNKNOWN: &str = "-";
+
 /// How a unit takes in what came back.
 #[derive(Clone, Copy, Debug)]
 pub enum Resume<'a> {
@@ -164,14 +167,14 @@ pub fn service(unit: &Unit<'_>) -> Undo {
         }
     };
     script = script.line(format!("systemctl -q is-active {name} || {blame}"));
-    script = match unit.record {
-        Some([restart, reload]) => script
-            .line(format!(
-                "printf '%s {restart} {reload}\\n' \"$(systemctl show --value -p InvocationID {name})\" >{record}.new"
-            ))
-            .line(format!("mv -f {record}.new {record}")),
-        None => script.line(format!("rm -f {record}")),
-    };
+    // Where nobody knows what it ran (a reboot, a restart by hand), it runs what is on disk by now, whatever that is: what
+    // came back is newer than its start.
+    let [restart, reload] = unit.record.unwrap_or([UNKNOWN, UNKNOWN]);
+    script = script
+        .line(format!(
+            "printf '%s {restart} {reload}\\n' \"$(systemctl show --value -p InvocationID {name})\" >{record}.new"
+        ))
+        .line(format!("mv -f {record}.new {record}"));
     Undo::new(Turn::Resume, format!("{verb} {short} as it was"), script)
 }
 
@@ -256,6 +259,8 @@ mod tests {
         let (turn, summary, script) = words(&unit(true, Resume::Reload(None)));
         assert_eq!((turn, summary.as_str()), (Turn::Resume, "reload app as it was"));
         assert!(script.contains("systemctl reload app.service") && !script.contains("restart app"), "{script}");
+        let (_, _, script) = words(&Unit { record: None, ..unit(true, Resume::Reload(None)) });
+        assert!(script.contains("printf '%s - -\\n'") && !script.contains("rm -f"), "{script}");
         let (turn, _, script) = words(&unit(false, Resume::Restart));
         assert_eq!(turn, Turn::Stop);
         assert!(script.contains("systemctl stop app.service") && script.contains("disable app.service"), "{script}");
