@@ -377,7 +377,12 @@ pub fn a_destroyed_host_is_what_it_was(w: &mut World) {
     w.apply(&[]);
     w.is_converged();
     w.authority();
-    w.foobar(&["verify"]).ends(0);
+    // What somebody has there beside is let be, and named.
+    let run = w.foobar(&["verify"]);
+    run.ends(3).says(&["nginx on tcp 8081: stop it"]);
+    assert_eq!(run.stdout.matches("✗ ").count(), 1, "{run}");
+    w.on("web-01", "rm /etc/nginx/conf.d/mine.conf; systemctl reload nginx; nft delete table inet mine");
+    assert!(until(Duration::from_secs(30), || w.foobar(&["verify"]).code == 0), "{}", w.said.last().unwrap());
 }
 
 fn lines(w: &World, host: &str) -> BTreeSet<String> {
