@@ -84,6 +84,9 @@ pub async fn sources(screen: &Screen, work: &Work, number: u64) -> Result<SavedS
             screen.silent(std::slice::from_ref(&error));
             Exit::from(error.kind)
         })?;
+        if reply.status == past::BROKEN {
+            why = format!("{host}: what generation {number} was made from is not what its run wrote there");
+        }
         if reply.status != 0 {
             continue;
         }

@@ -1,7 +1,11 @@
-//! What proves of every host, whatever runs on it, that it can be relied on: its clock. It asks for nothing there.
+//! What proves of every host, whatever runs on it, that it can be relied on: its clock, and what it keeps of former runs. It
+//! asks for nothing there.
 
 use super::{Answer, Check, Component, Desired, Endpoint, Verdict, site::Site};
-use crate::base::{name::HostName, script::Script, template::TemplateError};
+use crate::{
+    base::{name::HostName, script::Script, template::TemplateError},
+    resource::kept,
+};
 
 const NAME: &str = "host";
 
@@ -26,7 +30,7 @@ impl Component for Hosts {
     }
 
     fn checks(&self, site: &Site) -> Vec<Check> {
-        site.hosts().map(clock).collect()
+        site.hosts().flat_map(|host| [clock(host), backups(host)]).collect()
     }
 }
 
@@ -56,6 +60,33 @@ fn judge(answer: &Answer) -> Verdict {
         Verdict::Fail(format!("it is {} behind this machine's; {kept}", span(behind)))
     } else {
         Verdict::Pass(format!("as this machine's, to {} ms; {kept}", (heard - here).max(here - asked).max(1)))
+    }
+}
+
+/// A host that lost what its configuration was made from has no way back of its own, which is found out when it is needed.
+fn backups(host: &HostName) -> Check {
+    Check::new(NAME, host, "what former runs were made from is kept whole", kept::look(), |answer| {
+        judge_backups(&answer.stdout)
+    })
+}
+
+fn judge_backups(text: &str) -> Verdict {
+    let (whole, broken) = kept::read(text);
+    let list = |all: &[u64]| all.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    match (whole.as_slice(), broken.as_slice()) {
+        ([], []) => Verdict::Fail(
+            "nothing is kept: `foobar rollback` finds no way back here until an apply changes something".into(),
+        ),
+        (_, [_, ..]) => Verdict::Fail(format!(
+            "not whole: {} in {}{}; other hosts of the run keep the same, and what is not whole may be removed",
+            list(&broken),
+            kept::GENERATIONS,
+            if whole.is_empty() { ", and nothing else is kept" } else { "" },
+        )),
+        ([.., newest], []) => Verdict::Pass(match whole.len() {
+            1 => format!("generation {newest}"),
+            n => format!("{n} generations, the newest {newest}"),
+        }),
     }
 }
 
@@ -89,5 +120,15 @@ mod tests {
             assert!(matches!(judge(&answer), Verdict::Error(_)), "{silent}");
         }
         assert!(matches!(judge(&Answer { status: 0, stdout: "1000\n".into(), between: None }), Verdict::Error(_)));
+    }
+
+    #[test]
+    fn what_is_kept_must_be_whole() {
+        assert_eq!(judge_backups("whole 9\nwhole 10\n"), Verdict::Pass("2 generations, the newest 10".into()));
+        assert_eq!(judge_backups("whole 1\n"), Verdict::Pass("generation 1".into()));
+        let said = |text: &str| if let Verdict::Fail(said) = judge_backups(text) { said } else { panic!("{text}") };
+        assert!(said("").starts_with("nothing is kept"));
+        assert!(said("broken 3\n").contains("not whole: 3 in /var/lib/foobar/generations, and nothing else is kept"));
+        assert!(said("whole 12\nbroken 10\nbroken 9\n").starts_with("not whole: 9, 10 in"));
     }
 }

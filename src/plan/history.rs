@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     base::{name::HostName, script::Script},
-    resource::STATE_DIR,
+    resource::kept::{GENERATIONS, IS_WHOLE},
 };
 use serde::Serialize;
 
@@ -90,7 +90,7 @@ pub fn history(most: usize, only: Option<u64>) -> Script {
         None => format!("ls | grep -x '[0-9][0-9]*' | sort -rn | head -n {most}"),
     };
     lease::show().line(format!(
-        r#"cd {STATE_DIR}/generations 2>/dev/null || exit 0
+        r#"cd {GENERATIONS} 2>/dev/null || exit 0
 for l_dir in $({list}); do
   [ -r "$l_dir/meta" ] || continue
   printf 'generation\t%s\n' "$l_dir"
@@ -100,9 +100,15 @@ done"#
     ))
 }
 
-/// Prints what a generation was made from; ends with 1 where the host does not keep it.
+/// What [`sources`] ends with where the host keeps something else than its run wrote.
+pub const BROKEN: i32 = 3;
+
+/// Prints what a generation was made from; ends with 1 where the host does not keep it, with [`BROKEN`] where it is not whole.
 pub fn sources(number: u64) -> Script {
-    Script::new().line(format!("[ -r {0}/sources ] || exit 1; cat {0}/sources", path(number)))
+    let dir = path(number);
+    Script::new()
+        .line(IS_WHOLE)
+        .line(format!("[ -d {dir} ] || exit 1; is_whole {dir} || exit {BROKEN}; cat {dir}/sources"))
 }
 
 /// The generation to go back to where none is named: the newest that was carried out to its end everywhere and was made from

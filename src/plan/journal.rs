@@ -1,5 +1,5 @@
 //! The generations of a host: one for each apply that changed something on a site, with the same number on every host of
-//! the run. Each is a directory on the host: `meta` (who, when, from where), `changes` (the journal: a line as each step
+//! the run. Each is a directory on the host: `meta` (who, when, from where, and the digest of `sources`), `changes` (the journal: a line as each step
 //! begins and as it ends), `before/` (what each step replaced) and `sources` (what the run was made from, opaque here).
 //! The scripts that write and read them, and the reading of what they say; sending them is the engine's business.
 //!
@@ -8,10 +8,14 @@
 use super::{Plan, Step, StepId, lease::Lease};
 use crate::{
     base::{
+        digest::sha256,
         name::HostName,
         script::{Script, quote},
     },
-    resource::{Action, Collector, Observation, STATE_DIR},
+    resource::{
+        Action, Collector, Observation,
+        kept::{DIGEST, GENERATIONS as KEPT},
+    },
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -64,7 +68,7 @@ pub struct Header {
 }
 
 pub(super) fn path(number: u64) -> String {
-    format!("{STATE_DIR}/generations/{number}")
+    format!("{KEPT}/{number}")
 }
 
 fn line(text: &str) -> String {
@@ -74,13 +78,15 @@ fn line(text: &str) -> String {
 
 /// Makes the generation, of which `steps` are for this host, and takes the oldest away. Whole or not at all.
 pub fn open(header: &Header, steps: usize) -> Script {
-    let (dir, all) = (path(header.number), format!("{STATE_DIR}/generations"));
+    let (dir, all) = (path(header.number), KEPT);
+    let sources = sha256(&header.sources);
     let meta = [
         ("run", &header.run),
         ("who", &header.who),
         ("command", &header.command),
         ("topology", &header.digest),
         ("version", &header.version),
+        (DIGEST, &sources),
     ];
     let mut script = Script::new()
         .line(format!("mkdir -p -m 700 {all} && rm -rf {all}/*.new && mkdir -m 700 {dir}.new {dir}.new/before || exit 74"))

@@ -28,6 +28,7 @@ mod drift_tests;
 pub mod files;
 pub mod gtid;
 pub mod idle;
+pub mod kept;
 pub mod migration;
 pub mod nft;
 pub mod owned;

@@ -51,8 +51,25 @@ fn told(w: &World) -> String {
 }
 
 /// What is broken below, each with the host that it is told of.
-const BROKEN: &[&str] =
-    &["BackendDown web-01", "NginxDown web-01", "ReplicaStopped web-02", "DiskFull web-01", "CertificateExpiresSoon -"];
+const BROKEN: &[&str] = &[
+    "BackendDown web-01",
+    "NginxDown web-01",
+    "ReplicaStopped web-02",
+    "DiskFull web-01",
+    "CertificateExpiresSoon -",
+    "ConfigBackupBroken web-02",
+];
+
+/// The newest generation of a host, with a byte more than its run wrote, or as it was; measured at once.
+fn spoil(w: &World, host: &str, is_broken: bool) {
+    let act =
+        if is_broken { "cp -a \"$last\" \"$last.e2e\"; printf x >>\"$last\"" } else { "mv \"$last.e2e\" \"$last\"" };
+    let newest = "last=$(ls -d /var/lib/foobar/generations/*/ | sort -t / -k 6n | tail -n 1)sources";
+    // The run that mends the others keeps one of its own: the one that was spoilt is the one with a copy beside it.
+    let spoilt = "last=$(ls /var/lib/foobar/generations/*/sources.e2e); last=${last%.e2e}";
+    let which = if is_broken { newest } else { spoilt };
+    w.on(host, &format!("{which}; {act}; systemctl start foobar-measures.service"));
+}
 
 /// All of it is told to be so.
 #[track_caller]
@@ -85,7 +102,7 @@ fn is_watched(w: &mut World) {
     w.is_converged();
 }
 
-/// Four faults at once, each told and each mended.
+/// All faults at once, each told and each mended.
 pub fn what_breaks_is_told_and_what_is_mended_too(w: &mut World) {
     is_watched(w);
     w.on("web-02", RECEIVER);
@@ -113,9 +130,11 @@ pub fn what_breaks_is_told_and_what_is_mended_too(w: &mut World) {
     w.on("web-01", "dd if=/dev/zero of=/srv/e2e-full/all bs=1M 2>/dev/null || :");
     w.on("web-02", &format!("{client} -e 'STOP REPLICA'"));
     w.on("lb-01", EXPIRING);
+    spoil(w, "web-02", true);
     is_told(w, "firing");
     let page = asked(w, "/consoles/stack.html");
-    assert!(page.contains("BackendDown") && page.contains("web-01 DOWN"), "{page}");
+    assert!(page.contains("BackendDown") && page.contains("web-01 DOWN") && page.contains("1 broken"), "{page}");
+    w.foobar(&["verify", "--only", "host", "-l", "web-02"]).ends(3).says(&["not whole: "]);
     // What follows from a greater fault is not told beside it.
     for less in ["DiskNearlyFull", "CertificateExpires "] {
         assert!(!told(w).contains(less), "{}", told(w));
@@ -123,6 +142,7 @@ pub fn what_breaks_is_told_and_what_is_mended_too(w: &mut World) {
 
     w.on("web-01", "umount /srv/e2e-full && rmdir /srv/e2e-full");
     w.apply(&[]);
+    spoil(w, "web-02", false);
     is_told(w, "resolved");
     is_proved(w);
     // Where alerts go is a secret, and nobody was told but who sends them.
@@ -164,8 +184,8 @@ pub fn a_broken_rule_is_refused_and_all_of_it_goes_again(w: &mut World) {
     w.is_converged();
     for host in HOSTS {
         let left = "ls /etc/foobar/mysqld-exporter.cnf /etc/prometheus/foobar.rules.yml /etc/prometheus/consoles/stack.html \
-                    /etc/prometheus/foobar-mail-password 2>/dev/null; ls /var/lib/foobar/secrets | grep -E 'monitoring|exporter'; \
-                    systemctl list-units --plain --no-legend --state=active 'prometheus*'; ss -Hltn '( sport = 8406 )'; :";
+                    /etc/prometheus/foobar-mail-password /var/lib/prometheus/node-exporter/foobar.prom /etc/foobar/measures.sh 2>/dev/null; ls /var/lib/foobar/secrets | grep -E 'monitoring|exporter'; \
+                    systemctl list-units --plain --no-legend --state=active 'prometheus*' 'foobar-measures*'; ss -Hltn '( sport = 8406 )'; :";
         assert_eq!(w.on(host, left), "", "{host}");
     }
     assert!(!w.on("lb-01", "cat /etc/prometheus/prometheus.yml").contains("foobar"));

@@ -7,7 +7,7 @@ use super::{
         site::Site,
         spec::Monitoring,
     },
-    FETCH, databases, server, web,
+    FETCH, databases, measures, server, web,
 };
 use crate::base::{name::HostName, script::Script};
 use serde_json::Value;
@@ -19,7 +19,8 @@ pub fn all(site: &Site) -> Vec<Check> {
     let Some(monitoring) = &site.topology.monitoring else { return Vec::new() };
     let Some(host) = monitoring.host() else { return Vec::new() };
     let unit = |host: &HostName, unit| Check::unit(NAME, host, unit);
-    let mut checks: Vec<Check> = site.hosts().map(|h| unit(h, NODE_EXPORTER.0)).collect();
+    let mut checks: Vec<Check> =
+        site.hosts().flat_map(|h| [unit(h, NODE_EXPORTER.0), unit(h, measures::TIMER)]).collect();
     checks.extend(web(site).iter().map(|h| unit(h, NGINX_EXPORTER.0)));
     checks.extend(databases(site).map(|h| unit(h, MYSQLD_EXPORTER.0)));
     checks.extend((!server::probes(site).is_empty()).then(|| unit(host, BLACKBOX_EXPORTER.0)));
@@ -135,9 +136,13 @@ fn judge_rules(text: &str, generation: &str) -> Result<Verdict, Verdict> {
     })
 }
 
+/// Right after a reload, Prometheus knows of none for some seconds (it puts its discovery off by five): that is waited for.
 fn alertmanager(host: &HostName, generation: String) -> Check {
     let script = prometheus()
-        .line("prometheus /api/v1/alertmanagers; echo; echo ==")
+        .line("read -r now _ </proc/uptime; end=$((${now%.*} + 10))")
+        .line("while said=$(prometheus /api/v1/alertmanagers); case $said in *'\"activeAlertmanagers\":[]'*) true ;; *) false ;; esac; do")
+        .line("  read -r now _ </proc/uptime; [ \"${now%.*}\" -lt \"$end\" ] || break; sleep 0.3")
+        .line("done; printf '%s\n==\n' \"$said\"")
         .line(format!("fetch 127.0.0.1 {} /api/v2/receivers", ALERTMANAGER.1));
     Check::new(NAME, host, "prometheus reaches alertmanager, which knows whom to tell", script, move |answer| {
         judged(judge_alertmanager(answer, &generation))

@@ -6,6 +6,7 @@
 
 mod checks;
 mod exporters;
+mod measures;
 mod origin;
 mod server;
 
@@ -185,7 +186,10 @@ impl Component for Monitoring {
         if monitoring.alerts.email.as_ref().is_some_and(|e| e.password.is_some()) {
             desired.secret(MAIL_PASSWORD, given(MAIL_PASSWORD), [host.clone()]);
         }
-        let measured = exporters::resources(site, desired)?;
+        let mut measured = exporters::resources(site, desired)?;
+        for host in site.hosts() {
+            measured.push(measures::resources(site, host, desired)?);
+        }
         server::resources(site, monitoring, host, measured, desired)
     }
 

@@ -6,7 +6,7 @@ use super::{
         origin::{At, Find, Origin, Source, Variables, address, key},
         site::Site,
     },
-    databases, exporters, server, web,
+    databases, exporters, measures, server, web,
 };
 use crate::base::{name::HostName, template::TemplateError};
 
@@ -111,6 +111,7 @@ pub fn all(site: &Site, host: &HostName) -> Result<Vec<Origin>, TemplateError> {
         Origin::new(path, template, &exporters::words(site, host, port), variables)
     };
     let mut all = vec![exporter(exporters::NODE, NODE_EXPORTER.1, NODE)?];
+    all.extend(measures::origins(site, host)?);
     if web(site).contains(host) {
         all.push(exporter(exporters::NGINX, NGINX_EXPORTER.1, NGINX)?);
     }

@@ -93,7 +93,10 @@ fn the_hosts_own_store_is_what_is_trusted() {
     let site = testing::site(t);
     assert!(!file(&site, "lb-01", "/etc/prometheus/blackbox.yml").contains("ca_file"));
     let rules = file(&site, "lb-01", "/etc/prometheus/foobar.rules.yml");
-    assert!(rules.contains("time() < 10 * 86400") && rules.contains("journalctl -u foobar-acme"), "{rules}");
+    assert!(
+        rules.contains("min(foobar_certificate_lifetime_seconds) / 5") && rules.contains("journalctl -u foobar-acme"),
+        "{rules}"
+    );
 }
 
 fn judged(title: &str, stdout: &str) -> Verdict {

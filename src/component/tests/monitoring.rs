@@ -17,6 +17,10 @@ const FILES: &[(&str, &str)] = &[
     ("web-01", "/etc/default/prometheus-mysqld-exporter"),
     ("web-01", "/etc/default/prometheus-nginx-exporter"),
     ("web-01", "/etc/default/prometheus-node-exporter"),
+    ("lb-01", "/etc/foobar/measures.sh"),
+    ("web-01", "/etc/foobar/measures.sh"),
+    ("web-01", "/etc/systemd/system/foobar-measures.service"),
+    ("web-01", "/etc/systemd/system/foobar-measures.timer"),
     ("web-01", "/etc/foobar/firewall.nft"),
     ("web-01", "/etc/foobar/mysqld-exporter.cnf"),
 ];
@@ -141,6 +145,10 @@ const SOUND: &[(&str, &str)] = &[
     ("node_memory_MemAvailable_bytes{host='web-01'}", "50"),
     ("node_memory_MemTotal_bytes{host='web-01'}", "100"),
     ("node_systemd_unit_state{host='web-01',name='x.service',state='failed'}", "0"),
+    ("foobar_config_backups{host='web-01',state='whole'}", "3"),
+    ("foobar_config_backups{host='web-01',state='broken'}", "0"),
+    ("foobar_measured_timestamp_seconds{host='web-01'}", "0+15"),
+    ("foobar_certificate_lifetime_seconds{host='lb-01'}", "31536000"),
     ("haproxy_server_status{host='lb-01',proxy='web',server='web-01',state='DOWN'}", "0"),
     ("haproxy_server_status{host='lb-01',proxy='web',server='web-01',state='MAINT'}", "0"),
     ("haproxy_backend_active_servers{host='lb-01',proxy='web'}", "2"),
@@ -169,6 +177,9 @@ const SOUND: &[(&str, &str)] = &[
 /// What is wrong for a while: series that are others than in a sound world.
 type Wrong = &'static [(&'static str, &'static str)];
 
+/// A certificate that is good for six days.
+const SHORT: (&str, &str) = ("foobar_certificate_lifetime_seconds{host='lb-01'}", "518400");
+
 /// What is wrong, and the alerts that must be told then. `_` is a series that is not there.
 const WRONG: &[(Wrong, &[&str])] = &[
     (&[], &[]),
@@ -189,6 +200,9 @@ const WRONG: &[(Wrong, &[&str])] = &[
     (&[("node_filesystem_files_free{host='web-01',mountpoint='/'}", "4")], &["InodesNearlyUsed"]),
     (&[("node_memory_MemAvailable_bytes{host='web-01'}", "4")], &["MemoryShort"]),
     (&[("node_systemd_unit_state{host='web-01',name='x.service',state='failed'}", "1")], &["UnitFailed"]),
+    (&[("foobar_config_backups{host='web-01',state='broken'}", "1")], &["ConfigBackupBroken"]),
+    (&[("foobar_config_backups{host='web-01',state='whole'}", "0")], &["ConfigBackupMissing"]),
+    (&[("foobar_measured_timestamp_seconds{host='web-01'}", "_")], &["ConfigBackupUnchecked"]),
     (&[("haproxy_server_status{host='lb-01',proxy='web',server='web-01',state='DOWN'}", "1")], &["BackendDown"]),
     // Taken out on purpose: nobody is told.
     (&[("haproxy_server_status{host='lb-01',proxy='web',server='web-01',state='MAINT'}", "1")], &[]),
@@ -219,6 +233,24 @@ const WRONG: &[(Wrong, &[&str])] = &[
     (
         &[("probe_ssl_earliest_cert_expiry{job='site',instance='https://10.77.0.11/healthz'}", "200000")],
         &["CertificateExpires", "CertificateExpiresSoon"],
+    ),
+    // One that is good for six days, as some directories give them, is held against that: two days are left when it is renewed.
+    (&[SHORT, ("probe_ssl_earliest_cert_expiry{job='site',instance='https://10.77.0.11/healthz'}", "150000")], &[]),
+    (
+        &[SHORT, ("probe_ssl_earliest_cert_expiry{job='site',instance='https://10.77.0.11/healthz'}", "90000")],
+        &["CertificateExpires"],
+    ),
+    (
+        &[SHORT, ("probe_ssl_earliest_cert_expiry{job='site',instance='https://10.77.0.11/healthz'}", "20000")],
+        &["CertificateExpires", "CertificateExpiresSoon"],
+    ),
+    // Where nobody measures it, the days of a usual one hold.
+    (
+        &[
+            ("foobar_certificate_lifetime_seconds{host='lb-01'}", "_"),
+            ("probe_ssl_earliest_cert_expiry{job='site',instance='https://10.77.0.11/healthz'}", "1500000"),
+        ],
+        &["CertificateExpires"],
     ),
     (&[("nginx_up{host='web-01'}", "0")], &["NginxDown"]),
     (&[("mysql_up{host='web-01'}", "0")], &["DatabaseDown"]),
