@@ -174,11 +174,16 @@ pub fn a_broken_rule_is_refused_and_all_of_it_goes_again(w: &mut World) {
     assert_eq!(record(&asked(w, "/api/v1/rules?type=record")), record(&before));
     w.is_converged();
 
+    // Nobody is there to take what is told: the next look at the site says so.
+    w.on("web-02", "systemctl stop e2e-hook 2>/dev/null || :");
+    w.on("web-01", "systemctl stop nginx");
+    let is_lost = || w.foobar(&["verify", "--only", "monitoring"]).stdout.contains("messages did not: journalctl");
+    assert!(until(Duration::from_secs(120), is_lost), "{}", w.said.last().unwrap());
+    w.on("web-01", "systemctl start nginx");
+
     w.on("lb-01", "systemctl stop prometheus");
     w.foobar(&["verify"]).ends(3).says(&["prometheus does not answer", "prometheus.service is active and enabled"]);
 
-    // Nobody declares it any more.
-    w.on("web-02", "systemctl stop e2e-hook 2>/dev/null || :");
     w.topology = w.original();
     w.apply(&[]).says(&["prometheus", "foobar_exporter"]);
     w.is_converged();

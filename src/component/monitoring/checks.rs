@@ -69,12 +69,12 @@ fn word<'v>(value: &'v Value, key: &str) -> &'v str {
 
 /// Right after a change, what was measured last may be from before it: one turn is waited for, as long as a check may take.
 fn targets(site: &Site, monitoring: &Monitoring, host: &HostName) -> Check {
-    let seconds = (monitoring.every.duration().as_secs() + 2).min(15);
+    let seconds = (monitoring.every.duration().as_secs() + server::DISCOVERY).min(15);
     let script = prometheus()
         .line(format!("read -r now _ </proc/uptime; end=$((${{now%.*}} + {seconds}))"))
         .line("while :; do")
         .line("  said=$(prometheus '/api/v1/targets?state=active'); read -r now _ </proc/uptime")
-        .line("  case $said in *'\"health\":\"down\"'* | *'\"health\":\"unknown\"'* | '') ;; *) break ;; esac")
+        .line("  case $said in *'\"health\":\"down\"'* | *'\"health\":\"unknown\"'* | *'\"activeTargets\":[]'* | '') ;; *) break ;; esac")
         .line("  [ \"${now%.*}\" -lt \"$end\" ] || break; sleep 0.3")
         .line("done; printf '%s\\n' \"$said\"");
     let want = server::targets(site);
@@ -175,7 +175,7 @@ fn value(text: &str) -> Result<Option<f64>, Verdict> {
 fn replication(monitoring: &Monitoring, host: &HostName, replicas: usize) -> Check {
     let query =
         "/api/v1/query?query=count(mysql_slave_status_slave_io_running%20or%20mysql_slave_status_replica_io_running)";
-    let seconds = (monitoring.every.duration().as_secs() + 2).min(15);
+    let seconds = (monitoring.every.duration().as_secs() + server::DISCOVERY).min(15);
     let script = prometheus()
         .line(format!("read -r now _ </proc/uptime; end=$((${{now%.*}} + {seconds}))"))
         .line(format!(

@@ -49,6 +49,9 @@ const TREE: &str = "/etc/prometheus";
 /// Where the page of the stack is.
 pub const PAGE_PATH: &str = "/consoles/stack.html";
 
+/// Seconds for which Prometheus may know of no target after it took a configuration in: it puts its discovery off by five.
+pub const DISCOVERY: u64 = 7;
+
 /// Where Prometheus and its like answer.
 pub fn local(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
@@ -339,7 +342,7 @@ fn first_look(monitoring: &Monitoring) -> Script {
     Script::new()
         .line(format!("read -r now _ </proc/uptime; end=$((${{now%.*}} + {seconds}))"))
         .line(format!(
-            "while said=$(fetch 127.0.0.1 {} '/api/v1/targets?state=active'); case $said in *'\"health\":\"unknown\"'* | '') true ;; *) false ;; esac; do",
+            "while said=$(fetch 127.0.0.1 {} '/api/v1/targets?state=active'); case $said in *'\"health\":\"unknown\"'* | *'\"activeTargets\":[]'* | '') true ;; *) false ;; esac; do",
             PROMETHEUS.1
         ))
         .line("  read -r now _ </proc/uptime; [ \"${now%.*}\" -lt \"$end\" ] || break; sleep 0.3")
