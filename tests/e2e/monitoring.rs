@@ -28,6 +28,52 @@ http.server.HTTPServer(("", 9009), Receiver).serve_forever()
 END
 : >/run/e2e-hook; systemctl stop e2e-hook 2>/dev/null; systemd-run -q --unit=e2e-hook python3 /run/e2e-hook.py"#;
 
+/// What the login at the mail server is made with.
+const MAIL_PASSWORD: &str = "planted-93be55a0-mail";
+
+/// A mail server that wants TLS and a login first, and writes down whether that was right and each subject.
+const MAIL: &str = r#"cd /run; [ -s e2e-mail.crt ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout e2e-mail.key -out e2e-mail.crt -days 9 \
+  -subj /CN=mail -addext "subjectAltName=IP:$address" 2>/dev/null
+cat >e2e-mail.py <<'END'
+import base64, socketserver, ssl, sys
+shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+expected = open("/run/e2e-mail.password").read()
+shown.load_cert_chain("/run/e2e-mail.crt", "/run/e2e-mail.key")
+def note(text):
+    with open("/run/e2e-mail", "a") as notes:
+        print(text, file=notes)
+class Mail(socketserver.StreamRequestHandler):
+    def say(self, *lines):
+        self.wfile.write(b"".join(line.encode() + b"\r\n" for line in lines))
+    def handle(self):
+        secure, right = False, False
+        self.say("220 e2e")
+        while line := self.rfile.readline().decode().strip():
+            word = line.split()[0].upper()
+            if word == "EHLO":
+                self.say("250-e2e", "250 AUTH PLAIN" if secure else "250 STARTTLS")
+            elif word == "STARTTLS":
+                self.say("220 go on")
+                self.request = shown.wrap_socket(self.request, server_side=True)
+                self.rfile, self.wfile, secure = self.request.makefile("rb"), self.request.makefile("wb", 0), True
+            elif word == "AUTH":
+                right = base64.b64decode(line.split()[2]).decode().split("\0")[1:] == ["foobar", expected]
+                self.say("235 welcome" if right else "535 no")
+            elif word == "DATA":
+                self.say("354 go on")
+                while (line := self.rfile.readline().decode().rstrip()) != ".":
+                    if line.startswith(("Subject:", "To:")):
+                        note(("known " if right else "stranger ") + line)
+                self.say("250 taken")
+            elif word == "QUIT":
+                return self.say("221 bye")
+            else:
+                self.say("250 yes")
+socketserver.ThreadingTCPServer(("", 2525), Mail).serve_forever()
+END
+umask 077; printf %s "$password" >e2e-mail.password
+: >e2e-mail; systemctl stop e2e-mail 2>/dev/null; systemd-run -q --unit=e2e-mail python3 /run/e2e-mail.py; cat e2e-mail.crt"#;
+
 /// A certificate of the site's own authority that is good for two days, in the place of the one that the balancer shows.
 const EXPIRING: &str = r#"cd /var/lib/foobar/secrets && dir=$(mktemp -d)
 openssl req -newkey rsa:2048 -nodes -keyout $dir/key -out $dir/req -subj /CN=www.foobar.com 2>/dev/null
@@ -89,14 +135,25 @@ fn reaches(w: &World, from: &str, to: &str, port: u16) -> bool {
     w.lab.exec(from, &script).is_ok_and(|o| o.ok())
 }
 
+/// Nobody declares them any more once a case is over.
+const NOBODY_LISTENS: &str = "for unit in e2e-hook e2e-mail; do systemctl stop $unit 2>/dev/null; done; :";
+
+/// Watched, with somebody to tell by a webhook and by mail; a mail server's certificate is trusted before it is asked.
 fn is_watched(w: &mut World) {
-    let lb = w.lab.address("lb-01").unwrap();
-    let hook = format!("http://{}:9009/{TOKEN}", w.lab.address("web-02").unwrap());
-    fs::write(w.dir.join("hook"), hook).unwrap();
+    w.converge();
+    let [lb, web] = ["lb-01", "web-02"].map(|host| w.lab.address(host).unwrap());
+    fs::write(w.dir.join("hook"), format!("http://{web}:9009/{TOKEN}")).unwrap();
+    fs::write(w.dir.join("mail"), MAIL_PASSWORD).unwrap();
+    let email = format!(
+        "{{ to: [ops@foobar.com, night@foobar.com], from: foobar@foobar.com, smarthost: '{web}:2525', login: foobar, password: {{ file: mail }} }}"
+    );
+    let shown = w.on("web-02", &format!("address={web} password={MAIL_PASSWORD}\n{MAIL}"));
+    let trust = "/usr/local/share/ca-certificates/e2e-mail.crt";
+    w.on("lb-01", &format!("cat >{trust} <<'END'\n{shown}\nEND\nupdate-ca-certificates >/dev/null 2>&1"));
     w.topology = w.original()
         + &format!(
-            "monitoring: {{ on: [lb-01], every: 3s, after: 3s, alerts: {{ webhook: {{ file: hook }} }} }}\n\
-             firewall: {{ allow: [{{ on: [web-02], port: 9009, from: [{lb}] }}] }}\n"
+            "monitoring: {{ on: [lb-01], every: 3s, after: 3s, alerts: {{ webhook: {{ file: hook }}, email: {email} }} }}\n\
+             firewall: {{ allow: [{{ on: [web-02], port: 9009, from: [{lb}] }}, {{ on: [web-02], port: 2525, from: [{lb}] }}] }}\n"
         );
     w.apply(&[]);
     w.is_converged();
@@ -132,6 +189,11 @@ pub fn what_breaks_is_told_and_what_is_mended_too(w: &mut World) {
     w.on("lb-01", EXPIRING);
     spoil(w, "web-02", true);
     is_told(w, "firing");
+    let mail = || w.on("web-02", "cat /run/e2e-mail");
+    for line in ["known To: ops@foobar.com, night@foobar.com", "known Subject: [FIRING:1] BackendDown (web-01"] {
+        let is_there = || mail().lines().any(|l| l.starts_with(line));
+        assert!(until(Duration::from_secs(60), is_there), "{line}: {}", mail());
+    }
     let page = asked(w, "/consoles/stack.html");
     assert!(page.contains("BackendDown") && page.contains("web-01 DOWN") && page.contains("1 broken"), "{page}");
     w.foobar(&["verify", "--only", "host", "-l", "web-02"]).ends(3).says(&["not whole: "]);
@@ -146,14 +208,16 @@ pub fn what_breaks_is_told_and_what_is_mended_too(w: &mut World) {
     is_told(w, "resolved");
     is_proved(w);
     // Where alerts go is a secret, and nobody was told but who sends them.
-    assert!(w.said.iter().all(|run| !format!("{}{}", run.stdout, run.stderr).contains(TOKEN)));
+    for secret in [TOKEN, MAIL_PASSWORD] {
+        assert!(w.said.iter().all(|run| !format!("{}{}", run.stdout, run.stderr).contains(secret)));
+    }
     assert_eq!(w.on("lb-01", "stat -c '%U %a' /etc/prometheus/alertmanager.yml").trim(), "prometheus 600");
     for host in HOSTS {
-        let seen = w.on(host, "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c '[p]lanted-7d1c' || :");
+        let seen =
+            w.on(host, "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -cE '[p]lanted-(7d1c|93be)' || :");
         assert_eq!(seen.trim(), "0", "{host}");
     }
-    // Nobody declares it any more once the case is over.
-    w.on("web-02", "systemctl stop e2e-hook");
+    w.on("web-02", NOBODY_LISTENS);
 }
 
 /// A rule that cannot be read never lands, and the former ones stay; what leaves the topology leaves the hosts.
@@ -175,11 +239,11 @@ pub fn a_broken_rule_is_refused_and_all_of_it_goes_again(w: &mut World) {
     w.is_converged();
 
     // Nobody is there to take what is told: the next look at the site says so.
-    w.on("web-02", "systemctl stop e2e-hook 2>/dev/null || :");
-    w.on("web-01", "systemctl stop nginx");
+    w.on("web-02", NOBODY_LISTENS);
+    w.on("web-02", "systemctl stop nginx");
     let is_lost = || w.foobar(&["verify", "--only", "monitoring"]).stdout.contains("messages did not: journalctl");
     assert!(until(Duration::from_secs(120), is_lost), "{}", w.said.last().unwrap());
-    w.on("web-01", "systemctl start nginx");
+    w.on("web-02", "systemctl start nginx");
 
     w.on("lb-01", "systemctl stop prometheus");
     w.foobar(&["verify"]).ends(3).says(&["prometheus does not answer", "prometheus.service is active and enabled"]);
