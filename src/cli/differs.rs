@@ -42,8 +42,7 @@ pub fn checks(site: &Site) -> Vec<Check> {
     let check = |host: &HostName| {
         let of_all = comparison.clone();
         let script = observe::script(comparison.desired.wanted.iter().filter(|w| w.host == *host));
-        Check::new("plan", host, TITLE, script, |_| Verdict::Error("it is judged with the other hosts'".into()))
-            .judged_together(move |host, all| of_all.verdict(host, all))
+        Check::together("plan", host, TITLE, script, move |host, all| of_all.verdict(host, all))
     };
     site.hosts().map(check).collect()
 }

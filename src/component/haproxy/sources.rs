@@ -65,8 +65,7 @@ pub(super) fn check(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
         1 => "each visitor's address stays on one backend",
         _ => "each visitor's address stays on one backend, through every balancer",
     };
-    Check::new(NAME, host, title, script, |_| Verdict::Error("it is judged with the other balancers'".into()))
-        .judged_together(judge)
+    Check::together(NAME, host, title, script, judge)
 }
 
 /// Who answered each address.

@@ -319,7 +319,7 @@ mod tests {
     fn a_cipher_that_is_taken_is_named() {
         let site = testing::site(testing::topology());
         let check = weak_ciphers(&site, &"lb-01".parse().unwrap(), &"web-01".parse().unwrap());
-        let judge = |text: &str| (check.judge)(&Answer { status: 0, stdout: text.into(), ..Answer::default() });
+        let judge = |text: &str| check.verdict(&Answer { status: 0, stdout: text.into(), ..Answer::default() });
         assert!(matches!(judge("alert handshake failure\n"), Verdict::Pass(_)));
         assert_eq!(judge("Cipher is AES128-SHA\n"), Verdict::Fail("it takes AES128-SHA".into()));
         assert!(matches!(judge(""), Verdict::Error(_)) && matches!(judge("Cipher is NONE\n"), Verdict::Error(_)));
