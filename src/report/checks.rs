@@ -3,7 +3,7 @@
 
 use super::{
     record::Checked,
-    style::{Palette, Tone, harmless, harmless_lines, span},
+    style::{Palette, Tone, harmless, harmless_lines, span, wrap},
 };
 use crate::component::Verdict;
 use serde::Serialize;
@@ -37,8 +37,19 @@ impl VerifyTally {
     }
 }
 
-/// The table and its last line, with a line break. Where `quiet`, checks that hold are left out.
-pub fn text(checks: &[Checked], elapsed: Duration, quiet: bool, palette: Palette) -> String {
+/// How it is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct View {
+    /// Colour.
+    pub palette: Palette,
+    /// Columns of the terminal; none where it is no terminal, and a check is one line for whoever searches it.
+    pub width: Option<usize>,
+    /// Whether checks that hold are left out.
+    pub quiet: bool,
+}
+
+/// The table and its last line, with a line break.
+pub fn text(checks: &[Checked], elapsed: Duration, view: View) -> String {
     let column = |length: fn(&Checked) -> usize, most: usize| {
         checks.iter().map(length).filter(|n| *n <= most).max().unwrap_or(0)
     };
@@ -51,7 +62,7 @@ pub fn text(checks: &[Checked], elapsed: Duration, quiet: bool, palette: Palette
     let fits: [fn(&Verdict) -> bool; 3] =
         [|v| matches!(v, Verdict::Pass(_)), |v| matches!(v, Verdict::Fail(_)), |v| matches!(v, Verdict::Error(_))];
     for (i, fits) in fits.into_iter().enumerate() {
-        if quiet && i == 0 {
+        if view.quiet && i == 0 {
             continue;
         }
         let mut last = None;
@@ -59,14 +70,14 @@ pub fn text(checks: &[Checked], elapsed: Duration, quiet: bool, palette: Palette
             if last.is_none() && !out.is_empty() {
                 out.push('\n');
             }
-            out += &row(check, last == Some(check.component), widths, palette);
+            out += &row(check, last == Some(check.component), widths, view);
             last = Some(check.component);
         }
     }
     if !out.is_empty() {
         out.push('\n');
     }
-    out + &closing(checks, elapsed, palette) + "\n"
+    out + &closing(checks, elapsed, view.palette) + "\n"
 }
 
 /// By component, then title, then host: checks end in any order, and the table is the same each time.
@@ -76,25 +87,43 @@ pub fn in_order(checks: &[Checked]) -> Vec<&Checked> {
     all
 }
 
-fn row(check: &Checked, again: bool, [component, host, title]: [usize; 3], palette: Palette) -> String {
+fn row(check: &Checked, again: bool, [component, host, title]: [usize; 3], view: View) -> String {
+    let View { palette, width, .. } = view;
     let (mark, tone, text) = match &check.verdict {
         Verdict::Pass(text) => ("✓", Tone::Pass, text),
         Verdict::Fail(text) => ("✗", Tone::Fail, text),
         Verdict::Error(text) => ("!", Tone::Error, text),
     };
-    let passed = matches!(check.verdict, Verdict::Pass(_));
-    let name = palette.paint(if again { Tone::Dim } else { Tone::Bold }, &format!("{:<component$}", check.component));
-    let at = palette.paint(Tone::Place, &format!("{:<host$}", check.host));
-    let head = format!("{} {name}  {at}  {:<title$}", palette.paint(tone, mark), harmless(&check.title));
+    let shade = if matches!(check.verdict, Verdict::Pass(_)) { Tone::Dim } else { tone };
+    let name = format!("{:<component$}", check.component);
+    let at = format!("{:<host$}", check.host);
+    let column = 2 + name.chars().count() + 2 + at.chars().count() + 2;
+    let name = palette.paint(if again { Tone::Dim } else { Tone::Bold }, &name);
+    let begin = format!("{} {name}  {}  ", palette.paint(tone, mark), palette.paint(Tone::Place, &at));
+
     let mut lines = harmless_lines(text);
     let first = lines.next().unwrap_or_default();
     let first = match &check.verdict {
         Verdict::Error(_) => format!("could not be checked: {first}"),
         _ => first.into_owned(),
     };
-    let first = palette.paint(if passed { Tone::Dim } else { tone }, &first);
-    let mut out = format!("{head}  {first}").trim_end().to_owned() + "\n";
-    for line in lines {
+    // What goes on stands under the title, a little further in.
+    let room = |used: usize| width.map_or(usize::MAX, |width| width.saturating_sub(used));
+    let mut titles = wrap(&harmless(&check.title), room(column), room(column + 2));
+    if let [only] = &mut titles[..] {
+        *only = format!("{only:<title$}");
+    }
+    let indent = if titles.len() == 1 { 0 } else { 2 };
+    let used = column + indent + titles.last().map_or(0, |line| line.chars().count()) + 2;
+    let mut texts = wrap(&first, room(used), room(column + 2)).into_iter();
+    let further = format!("\n{:1$}", "", column + 2);
+    let seen = palette.paint(shade, &texts.next().unwrap_or_default());
+    let mut out = format!("{begin}{}  {seen}", titles.join(&further)).trim_end().to_owned();
+    for line in texts {
+        out += &format!("{further}{}", palette.paint(shade, &line));
+    }
+    out.push('\n');
+    for line in lines.flat_map(|line| wrap(&line, room(6), room(6))) {
         out += &format!("    {} {line}\n", palette.paint(Tone::Dim, "│"));
     }
     out

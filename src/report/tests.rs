@@ -315,8 +315,8 @@ pub(super) fn some_checks() -> Vec<Checked> {
 
 #[test]
 fn the_end_of_verify() {
-    let text =
-        |checks: &[Checked], quiet| checks::text(checks, Duration::from_millis(1_900), quiet, Palette::new(false));
+    let view = |quiet| checks::View { quiet, ..checks::View::default() };
+    let text = |checks: &[Checked], quiet| checks::text(checks, Duration::from_millis(1_900), view(quiet));
     insta::assert_snapshot!("verify", text(&some_checks(), false));
     insta::assert_snapshot!("verify-quiet", text(&some_checks(), true));
     assert_eq!(text(&[], false), "Verify: 0 passed, 0 failed, 0 errors in 1.9 s\n");
@@ -329,6 +329,33 @@ fn the_end_of_verify() {
     let listed = json::checks(&site, &[check("web-01 answers /healthz"), check("web-01: no \u{1b}[2J")]);
     assert!(!listed.contains("hush"));
     insta::assert_snapshot!("list-checks-json", listed);
+}
+
+#[test]
+fn what_a_check_says_is_wrapped_on_a_terminal_and_is_one_line_elsewhere() {
+    let differs = "a plan would change nginx configuration; reload nginx; write the application's environment; and 2 more: \
+                   `foobar plan` shows it, `foobar apply` does it";
+    let long = "one line\nERROR 1045 (28000) at line 1: Access denied for user 'app_ro'@'web-01' (using password: YES), and \
+                https://www.foobar.com/a/very/long/address/that/is/not/broken/since/somebody/may/want/to/copy/it/from/here goes on";
+    let mut checks = some_checks();
+    checks[0].verdict = Verdict::Fail(differs.into());
+    checks[2].verdict = Verdict::Fail(long.into());
+    checks[4].verdict =
+        Verdict::Error("no answer from 10.77.0.31 port 22 within 10 s; it was asked twice for it".into());
+    checks[5].title =
+        "prometheus runs the rules that were rendered for it, and none of them fails when it is asked for".into();
+    let text = |width, color| {
+        let view = checks::View { palette: Palette::new(color), width, quiet: false };
+        checks::text(&checks, Duration::from_millis(1_900), view)
+    };
+    insta::assert_snapshot!("verify-100", text(Some(100), false));
+    insta::assert_snapshot!("verify-60", text(Some(60), false));
+    let piped = text(None, false);
+    assert!(piped.contains(differs) && piped.contains(&checks[5].title), "{piped}");
+    // Colour takes no room.
+    let bare = text(Some(100), true).split('\x1b').map(|s| s.split_once('m').map_or(s, |(_, s)| s)).collect::<String>();
+    let lines = |text: &str| text.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>();
+    assert_eq!(lines(&bare), lines(&text(Some(100), false)));
 }
 
 #[test]
