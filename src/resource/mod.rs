@@ -54,6 +54,7 @@ use drift::Drift;
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fmt,
     time::Duration,
@@ -210,7 +211,7 @@ pub struct Seen<'a> {
     /// What that host answered.
     pub here: &'a Observation,
     /// What every host answered, for what depends on another one (a replica on its primary).
-    pub all: &'a BTreeMap<HostName, Observation>,
+    pub all: All<'a>,
     /// The settled secrets.
     pub secrets: &'a Secrets,
     /// The key for fingerprints of secrets.
@@ -219,6 +220,42 @@ pub struct Seen<'a> {
     pub changing: &'a BTreeMap<Key, Impact>,
     /// Seconds since the epoch, for certificates.
     pub now: i64,
+}
+
+/// What every host answered. Where some gave no answer, it notes that one was asked for: what is said then is not known.
+#[derive(Clone, Copy, Debug)]
+pub struct All<'a> {
+    seen: &'a BTreeMap<HostName, Observation>,
+    missed: Option<&'a Cell<bool>>,
+}
+
+impl<'a> All<'a> {
+    /// Whoever is not among them has nothing.
+    pub fn of(seen: &'a BTreeMap<HostName, Observation>) -> Self {
+        Self { seen, missed: None }
+    }
+
+    /// Others gave no answer; `missed` is set where theirs is asked for.
+    pub fn of_some(seen: &'a BTreeMap<HostName, Observation>, missed: &'a Cell<bool>) -> Self {
+        Self { seen, missed: Some(missed) }
+    }
+
+    /// What a host answered.
+    pub fn get(&self, host: &HostName) -> Option<&'a Observation> {
+        let found = self.seen.get(host);
+        if let (None, Some(missed)) = (found, self.missed) {
+            missed.set(true);
+        }
+        found
+    }
+
+    /// Each host with what it answered.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a HostName, &'a Observation)> + use<'a> {
+        if let Some(missed) = self.missed {
+            missed.set(true);
+        }
+        self.seen.iter()
+    }
 }
 
 impl Seen<'_> {

@@ -145,7 +145,7 @@ fn stranger(site: &Site, host: &HostName, from: &HostName) -> Check {
 fn anonymous(site: &Site, host: &HostName, from: &HostName) -> Check {
     let request = http::request(site, &health_path(site), "", true);
     let at = http::at(site.address(host), 443);
-    let script = http::asker(site).line(format!("printf '{request}' | ask {at}"));
+    let script = http::asker(site, http::PATIENCE).line(format!("printf '{request}' | ask {at}"));
     let title = format!("answers through {host} do not say what serves them");
     Check::new(NAME, from, title, script, |answer| match http::first(answer) {
         Some(response) => match response.header("server").or(response.header("x-powered-by")) {
