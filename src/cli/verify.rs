@@ -65,6 +65,14 @@ pub async fn run(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         }
         Exit::Usage
     })?;
+    if !chosen.iter().any(|check| work.limit.contains(&check.host)) {
+        screen.problem(
+            "foobar::checks",
+            "--limit leaves no check: what is left of them is made from other hosts",
+            "widen --limit, or --only and --skip; `foobar verify --list-checks` prints every name with its hosts",
+        );
+        return Err(Exit::Usage);
+    }
     if args.choice.list_checks {
         chosen.retain(|check| work.limit.contains(&check.host));
         screen.data(&listed(&work, chosen, format));

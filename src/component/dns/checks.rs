@@ -414,8 +414,8 @@ mod tests {
         assert_eq!(of(hex(&[], 60, 0)), ["www.foobar.com A: no such record, 10.77.0.11 is missing"]);
     }
 
-    #[test]
-    fn who_checks_what_from_where() {
+    /// A site with two name servers of its own.
+    fn served() -> Site {
         let mut topology = testing::topology();
         topology.dns = Some(Dns {
             served: Served::Own {
@@ -426,7 +426,102 @@ mod tests {
             ttl: None,
             caa: vec![],
         });
-        let site = testing::site(topology);
+        testing::site(topology)
+    }
+
+    /// A reply with these two bytes of flags and these records, after the name, as hex.
+    fn reply(flags: &str, records: &[String]) -> String {
+        let records: String = records.iter().map(|r| format!("c00c{r}")).collect();
+        format!(
+            "0001{flags}0001{:04x}00000000{}{records}",
+            records.matches("c00c").count(),
+            "0377777706666f6f62617203636f6d0000010001"
+        )
+    }
+
+    fn said_to(check: &Check, lines: &[(&str, String)]) -> Verdict {
+        let stdout = lines.iter().map(|(label, hex)| format!("{label} {hex}\n")).collect();
+        check.verdict(&Answer { status: 0, stdout, ..Answer::default() })
+    }
+
+    #[test]
+    fn a_name_server_answers_for_its_zone_and_for_nothing_else() {
+        let site = served();
+        let check = strangers(&site, &"lb-01".parse().unwrap(), &"web-01".parse().unwrap());
+        let (nobody, refused) = (reply("8403", &[]), reply("8005", &[]));
+        let with = |label: &'static str, hex: String| {
+            let mut lines = vec![("nobody", nobody.clone()), ("other", refused.clone()), ("whole", refused.clone())];
+            lines.retain(|(l, _)| *l != label);
+            lines.push((label, hex));
+            said_to(&check, &lines)
+        };
+        assert_eq!(with("version", refused.clone()), Verdict::Pass("NXDOMAIN, REFUSED".into()));
+        let text = reply("8400", &["001000010000000000020161".into()]);
+        for (label, hex, why) in [
+            ("nobody", reply("8400", &[]), "a name that nobody has: no such record"),
+            ("other", reply("8000", &[]), "somebody else's name: no such record"),
+            ("other", reply("8085", &[]), "somebody else's name: REFUSED"),
+            ("whole", reply("8400", &[]), "the zone as a whole is given away"),
+            ("version", text, "it tells its version"),
+        ] {
+            assert!(matches!(with(label, hex), Verdict::Fail(said) if said.starts_with(why)), "{why}");
+        }
+        assert_eq!(said_to(&check, &[("nobody", nobody)]), Verdict::Error("no answer".into()));
+    }
+
+    #[test]
+    fn a_name_server_that_was_left_behind_is_named() {
+        let check = one_zone(&served(), &"web-02".parse().unwrap());
+        let soa =
+            |serial: u32| reply("8400", &[format!("00060001000000000016{}{serial:08x}{}", "0000", "0".repeat(32))]);
+        assert_eq!(said_to(&check, &[("lb-01", soa(7)), ("web-01", soa(7))]), Verdict::Pass("serial 7".into()));
+        let behind = said_to(&check, &[("lb-01", soa(7)), ("web-01", soa(6))]);
+        assert_eq!(behind, Verdict::Fail("lb-01 has 7, web-01 has 6".into()));
+        let silent = said_to(&check, &[("lb-01", soa(7)), ("web-01", String::new())]);
+        assert_eq!(silent, Verdict::Fail("lb-01 has 7, web-01 has none".into()));
+    }
+
+    #[test]
+    fn a_name_server_that_asks_others_for_its_own_zone_or_is_silent_over_one_way_is_named() {
+        let site = served();
+        let check = answers(&site, &"lb-01".parse().unwrap(), &"web-01".parse().unwrap());
+        let zone = records::zone(&site, site.topology.dns.as_ref().unwrap());
+        let wanted = expected(&site, &zone, true);
+        let record = |expected: &Expected, data: &Data| {
+            let (kind, data) = match data {
+                Data::Address(std::net::IpAddr::V4(address)) => (1, format!("{:08x}", u32::from(*address))),
+                Data::Name(name) => {
+                    let labels = name.split('.').map(|l| {
+                        let bytes: String = l.bytes().map(|b| format!("{b:02x}")).collect();
+                        format!("{:02x}{bytes}", l.len())
+                    });
+                    (2, labels.collect::<String>() + "00")
+                }
+                other => panic!("{other:?}"),
+            };
+            format!("{kind:04x}0001{:08x}{:04x}{data}", expected.ttl.unwrap_or_default(), data.len() / 2)
+        };
+        let judged = |authority: &str, ways: &[&'static str]| {
+            let lines: Vec<(String, String)> = wanted
+                .iter()
+                .enumerate()
+                .flat_map(|(n, e)| {
+                    let all: Vec<String> = e.data.iter().map(|data| record(e, data)).collect();
+                    ways.iter().map(move |way| (format!("{way}.{n}"), reply(authority, &all))).collect::<Vec<_>>()
+                })
+                .collect();
+            said_to(&check, &lines.iter().map(|(label, hex)| (label.as_str(), hex.clone())).collect::<Vec<_>>())
+        };
+        assert!(matches!(judged("8400", &["udp", "tcp"]), Verdict::Pass(said) if said.ends_with("each as declared")));
+        assert!(
+            matches!(judged("8000", &["udp", "tcp"]), Verdict::Fail(said) if said.contains("not answer for it by itself"))
+        );
+        assert!(matches!(judged("8400", &["udp"]), Verdict::Fail(said) if said.contains("no answer over tcp")));
+    }
+
+    #[test]
+    fn who_checks_what_from_where() {
+        let site = served();
         let made: Vec<String> = all(&site).iter().map(|c| format!("{}: {}", c.host, c.title)).collect();
         assert_eq!(
             made,

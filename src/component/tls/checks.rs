@@ -321,6 +321,13 @@ mod tests {
     }
 
     #[test]
+    fn no_cipher_is_weak_that_the_balancer_takes_and_every_other_one_is() {
+        let template = include_str!("../../../templates/haproxy/haproxy.cfg.tera");
+        let taken = template.lines().find_map(|l| l.trim().strip_prefix("ssl-default-bind-ciphers ")).unwrap();
+        assert_eq!(taken.split(':').collect::<Vec<_>>(), CIPHERS);
+    }
+
+    #[test]
     fn a_cipher_that_is_taken_is_named() {
         let site = testing::site(testing::topology());
         let check = weak_ciphers(&site, &"lb-01".parse().unwrap(), &"web-01".parse().unwrap());
