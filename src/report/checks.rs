@@ -3,7 +3,7 @@
 
 use super::{
     record::Checked,
-    style::{Palette, Tone, harmless, harmless_lines, span, wrap},
+    style::{Palette, Tone, count, harmless, harmless_lines, span, wrap},
 };
 use crate::component::Verdict;
 use serde::Serialize;
@@ -37,6 +37,9 @@ impl VerifyTally {
     }
 }
 
+/// Checks of one host that are told one by one though one and the same reason keeps all of them from being made.
+const FEW: usize = 3;
+
 /// How it is shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View {
@@ -66,7 +69,8 @@ pub fn text(checks: &[Checked], elapsed: Duration, view: View) -> String {
             continue;
         }
         let mut last = None;
-        for check in in_order(checks).into_iter().filter(|c| fits(&c.verdict)) {
+        let fitting: Vec<Checked> = in_order(checks).into_iter().filter(|c| fits(&c.verdict)).cloned().collect();
+        for check in &folded(fitting) {
             if last.is_none() && !out.is_empty() {
                 out.push('\n');
             }
@@ -78,6 +82,25 @@ pub fn text(checks: &[Checked], elapsed: Duration, view: View) -> String {
         out.push('\n');
     }
     out + &closing(checks, elapsed, view.palette) + "\n"
+}
+
+/// What could not be made on one host for one and the same reason, such as a host that does not answer, is one row where it
+/// is more than a few.
+fn folded(checks: Vec<Checked>) -> Vec<Checked> {
+    let is_alike = |one: &Checked, other: &Checked| one.host == other.host && one.verdict == other.verdict;
+    let is_many = |check: &Checked| {
+        matches!(check.verdict, Verdict::Error(_)) && checks.iter().filter(|c| is_alike(c, check)).count() > FEW
+    };
+    let (many, mut rest): (Vec<Checked>, Vec<Checked>) = checks.iter().cloned().partition(is_many);
+    let mut all: Vec<Checked> = Vec::new();
+    for check in &many {
+        if !all.iter().any(|known| is_alike(known, check)) {
+            let title = count(many.iter().filter(|c| is_alike(c, check)).count(), "check");
+            all.push(Checked { component: "", title, ..check.clone() });
+        }
+    }
+    all.append(&mut rest);
+    all
 }
 
 /// By component, then title, then host: checks end in any order, and the table is the same each time.

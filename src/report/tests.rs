@@ -332,6 +332,28 @@ fn the_end_of_verify() {
 }
 
 #[test]
+fn a_host_that_does_not_answer_is_one_row() {
+    let gone = |n: usize| {
+        let mut checks = some_checks();
+        let silent = |n| Checked {
+            component: "nginx",
+            title: format!("claim {n}"),
+            host: host("web-09"),
+            verdict: Verdict::Error("no answer".into()),
+        };
+        checks.extend((0..n).map(silent));
+        checks::text(&checks, Duration::from_millis(1_900), checks::View::default())
+    };
+    let many = gone(5);
+    assert!(
+        many.contains("!           web-09  5 checks                    could not be checked: no answer\n"),
+        "{many}"
+    );
+    assert_eq!((many.matches("web-09").count(), many.contains("2 failed, 6 errors")), (1, true), "{many}");
+    assert_eq!(gone(3).matches("web-09").count(), 3);
+}
+
+#[test]
 fn what_a_check_says_is_wrapped_on_a_terminal_and_is_one_line_elsewhere() {
     let differs = "a plan would change nginx configuration; reload nginx; write the application's environment; and 2 more: \
                    `foobar plan` shows it, `foobar apply` does it";
