@@ -183,13 +183,16 @@ pub struct Answer {
     pub between: Option<(i64, i64)>,
 }
 
+type Alone = dyn Fn(&Answer) -> Verdict + Send + Sync;
+type Together = dyn Fn(&HostName, &BTreeMap<HostName, Answer>) -> Verdict + Send + Sync;
+
 /// Who decides what a check's answer means.
 #[derive(Clone)]
 pub enum Judge {
     /// It is told by the answer alone.
-    Alone(Arc<dyn Fn(&Answer) -> Verdict + Send + Sync>),
+    Alone(Arc<Alone>),
     /// It is told for one host by the answers of all hosts to the check of that name; those that gave none are left out.
-    Together(Arc<dyn Fn(&HostName, &BTreeMap<HostName, Answer>) -> Verdict + Send + Sync>),
+    Together(Arc<Together>),
 }
 
 /// Something that proves the topology live: a read-only script for one host, and what its answer means.

@@ -168,3 +168,59 @@ pub fn closing(checks: &[Checked], elapsed: Duration, palette: Palette) -> Strin
         span(elapsed)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::{host, some_checks};
+
+    #[test]
+    fn a_host_that_does_not_answer_is_one_row() {
+        let gone = |n: usize| {
+            let mut checks = some_checks();
+            let silent = |n| Checked {
+                component: "nginx",
+                title: format!("claim {n}"),
+                host: host("web-09"),
+                verdict: Verdict::Error("no answer".into()),
+            };
+            checks.extend((0..n).map(silent));
+            super::text(&checks, Duration::from_millis(1_900), View::default())
+        };
+        let many = gone(5);
+        assert!(
+            many.contains("!           web-09  5 checks                    could not be checked: no answer\n"),
+            "{many}"
+        );
+        assert_eq!((many.matches("web-09").count(), many.contains("2 failed, 6 errors")), (1, true), "{many}");
+        assert_eq!(gone(3).matches("web-09").count(), 3);
+    }
+
+    #[test]
+    fn what_a_check_says_is_wrapped_on_a_terminal_and_is_one_line_elsewhere() {
+        let differs = "a plan would change nginx configuration; reload nginx; write the application's environment; and 2 more: \
+                       `foobar plan` shows it, `foobar apply` does it";
+        let long = "one line\nERROR 1045 (28000) at line 1: Access denied for user 'app_ro'@'web-01' (using password: YES), and \
+                    https://www.foobar.com/a/very/long/address/that/is/not/broken/since/somebody/may/want/to/copy/it/from/here goes on";
+        let mut checks = some_checks();
+        checks[0].verdict = Verdict::Fail(differs.into());
+        checks[2].verdict = Verdict::Fail(long.into());
+        checks[4].verdict =
+            Verdict::Error("no answer from 10.77.0.31 port 22 within 10 s; it was asked twice for it".into());
+        checks[5].title =
+            "prometheus runs the rules that were rendered for it, and none of them fails when it is asked for".into();
+        let text = |width, color| {
+            let view = View { palette: Palette::new(color), width, quiet: false };
+            super::text(&checks, Duration::from_millis(1_900), view)
+        };
+        insta::assert_snapshot!("verify-100", text(Some(100), false));
+        insta::assert_snapshot!("verify-60", text(Some(60), false));
+        let piped = text(None, false);
+        assert!(piped.contains(differs) && piped.contains(&checks[5].title), "{piped}");
+        // Colour takes no room.
+        let bare =
+            text(Some(100), true).split('\x1b').map(|s| s.split_once('m').map_or(s, |(_, s)| s)).collect::<String>();
+        let lines = |text: &str| text.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>();
+        assert_eq!(lines(&bare), lines(&text(Some(100), false)));
+    }
+}

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod acme;
+pub mod all;
 pub mod armed;
 pub mod database;
 #[cfg(test)]
@@ -50,11 +51,11 @@ pub mod written;
 pub mod zone;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
+pub use all::All;
 use drift::Drift;
 use serde::{Deserialize, Serialize};
 use std::{
     borrow::Cow,
-    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fmt,
     time::Duration,
@@ -220,42 +221,6 @@ pub struct Seen<'a> {
     pub changing: &'a BTreeMap<Key, Impact>,
     /// Seconds since the epoch, for certificates.
     pub now: i64,
-}
-
-/// What every host answered. Where some gave no answer, it notes that one was asked for: what is said then is not known.
-#[derive(Clone, Copy, Debug)]
-pub struct All<'a> {
-    seen: &'a BTreeMap<HostName, Observation>,
-    missed: Option<&'a Cell<bool>>,
-}
-
-impl<'a> All<'a> {
-    /// Whoever is not among them has nothing.
-    pub fn of(seen: &'a BTreeMap<HostName, Observation>) -> Self {
-        Self { seen, missed: None }
-    }
-
-    /// Others gave no answer; `missed` is set where theirs is asked for.
-    pub fn of_some(seen: &'a BTreeMap<HostName, Observation>, missed: &'a Cell<bool>) -> Self {
-        Self { seen, missed: Some(missed) }
-    }
-
-    /// What a host answered.
-    pub fn get(&self, host: &HostName) -> Option<&'a Observation> {
-        let found = self.seen.get(host);
-        if let (None, Some(missed)) = (found, self.missed) {
-            missed.set(true);
-        }
-        found
-    }
-
-    /// Each host with what it answered.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a HostName, &'a Observation)> + use<'a> {
-        if let Some(missed) = self.missed {
-            missed.set(true);
-        }
-        self.seen.iter()
-    }
 }
 
 impl Seen<'_> {
