@@ -5,6 +5,7 @@ use super::digest;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// A secret text. Debug, Display and Serialize redact it; [`Secret::expose`] is the one way in, and easy to search for.
@@ -55,6 +56,17 @@ pub struct Secrets {
     made: BTreeSet<String>,
     /// Whether the key of the fingerprints was made in this very run.
     unkeyed: bool,
+    missed: Missed,
+}
+
+/// Whether one was asked for that is not there.
+#[derive(Debug, Default)]
+struct Missed(AtomicBool);
+
+impl Clone for Missed {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Secrets {
@@ -83,7 +95,16 @@ impl Secrets {
 
     /// The one of that name.
     pub fn get(&self, name: &str) -> Option<&Secret> {
-        self.values.get(name)
+        let found = self.values.get(name);
+        if found.is_none() {
+            self.missed.0.store(true, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// Whether one was asked for since this was asked last that is not there: what was said of it is not known.
+    pub fn take_missed(&self) -> bool {
+        self.missed.0.swap(false, Ordering::Relaxed)
     }
 
     /// All, by name.
@@ -93,7 +114,7 @@ impl Secrets {
 
     /// What stands for one where it is shown: its fingerprint under `key`, else whether it is new or cannot be told.
     pub fn mark(&self, name: &str, key: &str) -> String {
-        match self.values.get(name) {
+        match self.get(name) {
             _ if self.is_made(name) => "new".into(),
             Some(value) if !self.unkeyed => value.fingerprint(key),
             Some(_) => "given".into(),

@@ -156,17 +156,22 @@ async fn carry_out(
         held::lost(screen, host, lease);
     }
     screen.silent(&ended.errors);
-    Ok(if ended.is_success() {
+    Ok(status(&ended))
+}
+
+/// How a run ended. A step that was cut off with its connection is a host that was lost, and not a step that failed.
+fn status(ended: &engine::course::Outcome) -> Exit {
+    if ended.is_success() {
         Exit::Done
     } else if !ended.locked.is_empty() && ended.failed.is_empty() {
         Exit::Locked
     } else if ended.is_rolled_back {
         Exit::RolledBack
-    } else if ended.failed.is_empty() {
-        ended.errors.first().map_or(Exit::Failed, |e| e.kind.into())
-    } else {
+    } else if ended.has_failed() {
         Exit::Failed
-    })
+    } else {
+        ended.errors.first().map_or(Exit::Failed, |e| e.kind.into())
+    }
 }
 
 /// Hosts that a run took out of service and did not put back.
@@ -174,4 +179,36 @@ fn left_out<'a>(plan: &'a Plan, ended: &engine::course::Outcome) -> BTreeSet<&'a
     let is_done = |id: &StepId| ended.done.contains(id);
     let is_out = |g: &&Group| g.drains.iter().any(is_done) && !g.gates.iter().all(is_done);
     plan.groups.iter().filter(is_out).filter_map(|group| group.host(plan)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::course::Outcome,
+        transport::{TransportError, TransportErrorKind},
+    };
+
+    #[test]
+    fn a_connection_that_is_cut_within_a_step_is_a_host_that_was_lost() {
+        let error = TransportError {
+            host: "web-01".parse().unwrap(),
+            kind: TransportErrorKind::Lost,
+            what: "the connection was lost".into(),
+            help: String::new(),
+        };
+        let cut = || Outcome {
+            failed: vec![(3, "cut off".into())],
+            unheard: vec![3],
+            errors: vec![error.clone()],
+            ..Outcome::default()
+        };
+        assert_eq!(status(&Outcome::default()), Exit::Done);
+        assert_eq!(status(&cut()), Exit::Unreachable);
+        // Another step that is known to have failed is more than that.
+        let also = Outcome { failed: vec![(3, "cut off".into()), (4, "false".into())], ..cut() };
+        assert_eq!(status(&also), Exit::Failed);
+        assert_eq!(status(&Outcome { unheard: Vec::new(), ..cut() }), Exit::Failed);
+        assert_eq!(status(&Outcome { is_rolled_back: true, ..cut() }), Exit::RolledBack);
+    }
 }

@@ -6,12 +6,14 @@ use crate::{
     component::{Answer, Check, Desired, Verdict, site::Site},
     engine::mint::SystemMint,
     plan::{
-        desired,
+        apart::{Found, apart},
+        desired::{self, FINGERPRINT_KEY},
         diff::{self, Basis},
         observe,
         remove::Removal,
         settle::{self, Mint as _},
     },
+    report::style,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,12 +26,21 @@ const TITLE: &str = "nothing differs from the topology";
 /// Differences that are told of each host; the others are counted.
 const TOLD: usize = 3;
 
-/// What shall be, and what was found to differ once all hosts have answered.
+/// What shall be, and what was found once all hosts have answered that do.
 struct Comparison {
     site: DomainName,
     hosts: Vec<HostName>,
     desired: Desired,
-    found: OnceLock<Result<BTreeMap<HostName, Vec<String>>, String>>,
+    found: OnceLock<Told>,
+}
+
+/// What is known of each host, and who gave no answer that can be read.
+#[derive(Default)]
+struct Told {
+    found: BTreeMap<HostName, Found>,
+    silent: Vec<HostName>,
+    /// Why the one's answer cannot be read, or nothing is known of anybody.
+    errors: BTreeMap<HostName, String>,
 }
 
 /// One check a host.
@@ -42,58 +53,102 @@ pub fn checks(site: &Site) -> Vec<Check> {
     let check = |host: &HostName| {
         let of_all = comparison.clone();
         let script = observe::script(comparison.desired.wanted.iter().filter(|w| w.host == *host));
-        Check::new("plan", host, TITLE, script, |_| Verdict::Error("it is judged with the other hosts'".into()))
-            .judged_together(move |host, all| of_all.verdict(host, all))
+        Check::together("plan", host, TITLE, script, move |host, all| of_all.verdict(host, all))
     };
     site.hosts().map(check).collect()
 }
 
 impl Comparison {
     fn verdict(&self, host: &HostName, all: &BTreeMap<HostName, Answer>) -> Verdict {
-        match self.found.get_or_init(|| self.compare(all)) {
-            Ok(found) => told(found.get(host).map(Vec::as_slice).unwrap_or_default()),
-            Err(why) => Verdict::Error(why.clone()),
+        let Told { found, silent, errors } = self.found.get_or_init(|| self.compare(all));
+        match (errors.get(host), found.get(host)) {
+            (Some(why), _) => Verdict::Error(why.clone()),
+            (None, Some(found)) => told(found, silent),
+            (None, None) => Verdict::Error("the host gave no answer to it".into()),
         }
     }
 
-    fn compare(&self, all: &BTreeMap<HostName, Answer>) -> Result<BTreeMap<HostName, Vec<String>>, String> {
-        let mut seen = BTreeMap::new();
+    fn compare(&self, all: &BTreeMap<HostName, Answer>) -> Told {
+        let (mut seen, mut out) = (BTreeMap::new(), Told::default());
         for host in &self.hosts {
-            let answer =
-                all.get(host).ok_or_else(|| format!("{host} gave no answer, and what differs is told from all"))?;
-            let observation = observe::parse(answer.stdout.as_bytes()).map_err(|why| format!("{host}: {why}"))?;
-            seen.insert(host.clone(), observation);
+            match all.get(host).map(|answer| observe::parse(answer.stdout.as_bytes())) {
+                Some(Ok(observation)) => drop(seen.insert(host.clone(), observation)),
+                Some(Err(why)) => drop(out.errors.insert(host.clone(), why)),
+                None => {}
+            }
         }
-        let mut mint = SystemMint;
+        out.silent = self.hosts.iter().filter(|host| !seen.contains_key(host)).cloned().collect();
+        let (mut mint, is_whole) = (SystemMint, out.silent.is_empty());
+        let secrets = match is_whole {
+            true => settle::settle(&self.desired.secrets, &seen, &BTreeSet::new(), &mut mint),
+            false => Ok(settle::kept(&self.desired.secrets, &seen, &mut mint)),
+        };
+        let secrets = match secrets {
+            Ok(secrets) if is_whole || secrets.get(FINGERPRINT_KEY).is_some() => secrets,
+            // Without the key nothing on record can be compared.
+            Ok(_) => {
+                let why = format!("the key to what is on record is kept by none but {}", names(&out.silent));
+                return out.with(seen.keys(), &why);
+            }
+            Err(why) => return out.with(seen.keys(), &why),
+        };
         let limit: BTreeSet<HostName> = self.hosts.iter().cloned().collect();
         let basis = Basis {
             site: &self.site,
             hosts: &self.hosts,
             desired: &self.desired,
             seen: &seen,
-            secrets: &settle::settle(&self.desired.secrets, &seen, &BTreeSet::new(), &mut mint)?,
+            secrets: &secrets,
             now: mint.now(),
             limit: &limit,
             removal: Removal::default(),
         };
-        let plan = diff::diff(&basis).map_err(|refusals| {
-            let first = refusals.first().map(|r| format!(": {}: {}", r.host, r.what)).unwrap_or_default();
-            format!("`foobar plan` makes none{first}")
-        })?;
-        let mut found: BTreeMap<HostName, Vec<String>> = BTreeMap::new();
-        for step in plan.steps {
-            found.entry(step.host).or_default().push(step.change.summary);
+        let plan = if is_whole { diff::diff(&basis) } else { Err(Vec::new()) };
+        match plan {
+            Ok(plan) => {
+                out.found = seen.keys().map(|host| (host.clone(), Found::default())).collect();
+                for step in plan.steps {
+                    out.found.entry(step.host).or_default().differs.push(step.change.summary);
+                }
+            }
+            Err(refusals) => {
+                out.found = apart(&basis);
+                for refusal in refusals {
+                    out.found.entry(refusal.host).or_default().refused.get_or_insert(refusal.what);
+                }
+            }
         }
-        Ok(found)
+        out
     }
 }
 
-fn told(found: &[String]) -> Verdict {
-    let more = found.len().saturating_sub(TOLD);
-    let first = found[..found.len() - more].join("; ");
-    match (found.len(), more) {
-        (0, _) => Verdict::Pass("a plan is empty".into()),
-        (_, 0) => Verdict::Fail(format!("a plan would {first}: `foobar plan` shows it, `foobar apply` does it")),
+impl Told {
+    /// Nothing is known of these.
+    fn with<'a>(mut self, hosts: impl Iterator<Item = &'a HostName>, why: &str) -> Self {
+        self.errors.extend(hosts.map(|host| (host.clone(), why.to_owned())));
+        self
+    }
+}
+
+fn names(hosts: &[HostName]) -> String {
+    style::hosts(hosts).join(", ")
+}
+
+fn told(Found { differs, open, refused }: &Found, silent: &[HostName]) -> Verdict {
+    let more = differs.len().saturating_sub(TOLD);
+    let first = differs[..differs.len() - more].join("; ");
+    match (refused, differs.len(), more) {
+        (Some(why), ..) => Verdict::Error(format!("`foobar plan` makes none: {why}")),
+        (None, 0, _) if silent.is_empty() => Verdict::Pass("a plan is empty".into()),
+        (None, 0, _) if open.is_empty() => {
+            Verdict::Pass(format!("a plan would do nothing here; {} gave no answer", names(silent)))
+        }
+        (None, 0, _) => Verdict::Pass(format!(
+            "a plan would do nothing here that is known without {}; what goes by it: {}",
+            names(silent),
+            open.join(", ")
+        )),
+        (None, _, 0) => Verdict::Fail(format!("a plan would {first}: `foobar plan` shows it, `foobar apply` does it")),
         _ => Verdict::Fail(format!(
             "a plan would {first}; and {more} more: `foobar plan` shows it, `foobar apply` does it"
         )),
@@ -114,24 +169,25 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_silent_leaves_the_question_open() {
+    fn who_gives_no_answer_that_can_be_read_keeps_nobody_else_from_being_judged() {
         let [a, b]: [HostName; 2] = ["a", "b"].map(|h| h.parse().unwrap());
         let heard = |stdout: &str| Answer { status: 0, stdout: stdout.into(), ..Answer::default() };
-        let silent = comparison(&["a", "b"]).verdict(&a, &[(a.clone(), heard("end 0\n"))].into());
-        assert!(matches!(silent, Verdict::Error(said) if said.starts_with("b gave no answer")));
-        let half =
-            comparison(&["a", "b"]).verdict(&a, &[(a.clone(), heard("end 0\n")), (b, heard("x 10\nhal"))].into());
-        assert!(matches!(half, Verdict::Error(said) if said.starts_with("b: the reply ends")));
-        // What it is says that it is nothing foobar knows: a plan refuses, and so does this.
-        let unfit = comparison(&["a"]).verdict(&a, &[(a.clone(), heard("end 0\n"))].into());
-        assert!(
-            matches!(unfit, Verdict::Error(said) if said.starts_with("`foobar plan` makes none: a: it runs unknown"))
-        );
+        let pair = || comparison(&["a", "b"]);
+        // What it is says that it is nothing foobar knows: a plan refuses, and so does this, of that host alone.
+        let whole = [(a.clone(), heard("end 0\n")), (b.clone(), heard("end 0\n"))].into();
+        let unfit = pair().verdict(&a, &whole);
+        assert!(matches!(unfit, Verdict::Error(said) if said.starts_with("`foobar plan` makes none: it runs unknown")));
+        // Nobody but the silent one may have the key that all is compared with.
+        let silent = pair().verdict(&a, &[(a.clone(), heard("end 0\n"))].into());
+        assert!(matches!(silent, Verdict::Error(said) if said.ends_with("is kept by none but b")));
+        let half = pair().verdict(&b, &[(a, heard("end 0\n")), (b.clone(), heard("x 10\nhal"))].into());
+        assert!(matches!(half, Verdict::Error(said) if said.starts_with("the reply ends")));
     }
 
     #[test]
     fn the_first_differences_are_told_and_the_others_counted() {
         let steps = |n: usize| (1..=n).map(|n| format!("change {n}")).collect::<Vec<_>>();
+        let told = |differs: &[String]| super::told(&Found { differs: differs.to_vec(), ..Found::default() }, &[]);
         assert_eq!(told(&[]), Verdict::Pass("a plan is empty".into()));
         let way = "`foobar plan` shows it, `foobar apply` does it";
         assert_eq!(told(&steps(2)), Verdict::Fail(format!("a plan would change 1; change 2: {way}")));

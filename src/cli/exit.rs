@@ -21,7 +21,7 @@ pub enum Exit {
     StalePlan = 5,
     /// Another run holds the lock.
     Locked = 6,
-    /// A host could not be reached.
+    /// A host could not be reached, or was lost while something ran there.
     Unreachable = 7,
     /// Wrong usage, or an invalid topology.
     Usage = 64,

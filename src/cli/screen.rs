@@ -23,6 +23,8 @@ pub struct Screen {
     pub out: Palette,
     /// Colour on stderr.
     pub err: Palette,
+    /// Colour in a file that is named.
+    pub file: Palette,
     /// How much is said.
     pub verbosity: Verbosity,
     show: Arc<Mutex<Show>>,
@@ -43,7 +45,8 @@ impl Screen {
         let (out, err) = (talk.color.palette(&stdout()), talk.color.palette(&stderr()));
         let drawn = stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb");
         let show = Show::progress(drawn, err, talk.verbosity());
-        Self { drawn, out, err, verbosity: talk.verbosity(), show: Arc::new(Mutex::new(show)) }
+        let file = Palette::new(talk.color.decide(false, |name| std::env::var(name).ok()));
+        Self { drawn, out, err, file, verbosity: talk.verbosity(), show: Arc::new(Mutex::new(show)) }
     }
 
     /// Progress in JSON lines on stdout as well.
@@ -171,6 +174,11 @@ impl Screen {
     /// Columns of stderr, 100 at most: longer lines are hard to read.
     pub fn width(&self) -> usize {
         terminal_size(&stderr()).0.clamp(40, 100)
+    }
+
+    /// Columns of stdout where it is a terminal, 40 at least.
+    pub fn out_width(&self) -> Option<usize> {
+        stdout().is_terminal().then(|| terminal_size(&stdout()).0.max(40))
     }
 
     fn raw(&self, text: &str) {

@@ -65,6 +65,14 @@ pub async fn run(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         }
         Exit::Usage
     })?;
+    if !chosen.iter().any(|check| work.limit.contains(&check.host)) {
+        screen.problem(
+            "foobar::checks",
+            "--limit leaves no check: what is left of them is made from other hosts",
+            "widen --limit, or --only and --skip; `foobar verify --list-checks` prints every name with its hosts",
+        );
+        return Err(Exit::Usage);
+    }
     if args.choice.list_checks {
         chosen.retain(|check| work.limit.contains(&check.host));
         screen.data(&listed(&work, chosen, format));
@@ -75,7 +83,7 @@ pub async fn run(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
     }
     let made = make_as_served(screen, &mut work, args).await;
     if args.out.is_none() {
-        screen.data(&told(screen, &work, &made, format));
+        screen.data(&told(on_stdout(screen), &work, &made, format));
     }
     files(screen, args, &work, &made)?;
     Ok(ended(screen, &work, &made))
@@ -84,7 +92,8 @@ pub async fn run(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
 /// Makes checks and tells how they ended.
 pub async fn prove(screen: &Screen, work: &Work, checks: &[Check], is_json: bool) -> Exit {
     let made = make(screen, work, checks).await;
-    screen.data(&told(screen, work, &made, if is_json { VerifyFormat::Json } else { VerifyFormat::Human }));
+    let format = if is_json { VerifyFormat::Json } else { VerifyFormat::Human };
+    screen.data(&told(on_stdout(screen), work, &made, format));
     ended(screen, work, &made)
 }
 
@@ -127,10 +136,15 @@ async fn make(screen: &Screen, work: &Work, checks: &[Check]) -> Made {
     Made { checks, errors: outcome.errors, took: started.elapsed(), at: local::now() }
 }
 
-fn told(screen: &Screen, work: &Work, made: &Made, format: VerifyFormat) -> String {
+/// As it stands on stdout.
+fn on_stdout(screen: &Screen) -> checks::View {
+    checks::View { palette: screen.out, width: screen.out_width(), quiet: screen.verbosity == Verbosity::Quiet }
+}
+
+fn told(view: checks::View, work: &Work, made: &Made, format: VerifyFormat) -> String {
     let (site, verified) = (&work.site.topology.site, made.verified(work));
     match format {
-        VerifyFormat::Human => checks::text(&made.checks, made.took, screen.verbosity == Verbosity::Quiet, screen.out),
+        VerifyFormat::Human => checks::text(&made.checks, made.took, view),
         VerifyFormat::Json => json::verify(site, &made.checks, millis(made.took)),
         VerifyFormat::Junit => ci::junit(&verified),
         VerifyFormat::Tap => ci::tap(&verified),
@@ -145,7 +159,8 @@ fn millis(time: Duration) -> u64 {
 /// The files that are asked for.
 fn files(screen: &Screen, args: &VerifyArgs, work: &Work, made: &Made) -> Result<(), Exit> {
     if let Some(file) = &args.out {
-        write(screen, file, &told(screen, work, made, args.format()))?;
+        let view = checks::View { palette: screen.file, width: None, ..on_stdout(screen) };
+        write(screen, file, &told(view, work, made, args.format()))?;
     }
     if let Some(file) = &args.report {
         let verified = made.verified(work);
@@ -214,7 +229,7 @@ async fn watch(screen: &Screen, args: &VerifyArgs, mut work: Work, every: Durati
             if !round.is_quiet() {
                 screen.data(&match format == VerifyFormat::Json && args.out.is_none() {
                     true => json::watched(&round.changed, round.tally, millis(made.took)),
-                    false => round.text(&local::clock(), screen.out),
+                    false => round.text(&local::clock(), screen.out, screen.out_width()),
                 });
             }
             last = status(&made);

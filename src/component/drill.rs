@@ -44,7 +44,7 @@ pub fn services(site: &Site, host: &HostName) -> Result<Vec<(&'static str, Vec<S
 /// knocks anew; nobody waits for one who is not answered. Nothing is left behind.
 pub fn probe(site: &Site, seconds: u64, stop: &str) -> Script {
     let mut script = Script::new()
-        .then(&http::asker(site))
+        .then(&http::asker(site, http::IMPATIENCE))
         .then(&dns::asker())
         .line("visit() { read -r at _ </proc/uptime")
         .line(format!(

@@ -68,13 +68,20 @@ pub fn trust(site: &Site) -> String {
     }
 }
 
-/// Defines `ask ADDRESS [OPTION…]`: sends its standard input to the site over verified TLS and prints what comes back. The
-/// last request on it closes the connection.
-pub fn asker(site: &Site) -> Script {
+/// Seconds that a check waits for an answer over TLS: as long as the control machine waits for a host that does not answer,
+/// so that one that is gone holds a run up no longer than it does anyway, and a busy one has its time.
+pub const PATIENCE: u32 = 10;
+
+/// The same where several answers are waited for in turn, or where waiting is what is measured.
+pub const IMPATIENCE: u32 = 5;
+
+/// Defines `ask ADDRESS [OPTION…]`: sends its standard input to the site over verified TLS and prints what comes back within
+/// so many seconds. The last request on it closes the connection.
+pub fn asker(site: &Site, seconds: u32) -> Script {
     let name = quote(site.topology.site.as_str());
     let trust = trust(site);
     Script::new().line("ask() {").line("  at=$1; shift").line(format!(
-        "  timeout 5 openssl s_client -quiet -connect \"$at\" -servername {name} -verify_return_error -verify_hostname {name} {trust} \"$@\" 2>/dev/null"
+        "  timeout {seconds} openssl s_client -quiet -connect \"$at\" -servername {name} -verify_return_error -verify_hostname {name} {trust} \"$@\" 2>/dev/null"
     )).line("}")
 }
 

@@ -183,11 +183,17 @@ pub struct Answer {
     pub between: Option<(i64, i64)>,
 }
 
-/// Decides what an answer means.
-pub type Judge = Arc<dyn Fn(&Answer) -> Verdict + Send + Sync>;
+type Alone = dyn Fn(&Answer) -> Verdict + Send + Sync;
+type Together = dyn Fn(&HostName, &BTreeMap<HostName, Answer>) -> Verdict + Send + Sync;
 
-/// Decides what the answers of all hosts to one and the same check mean for one of them; hosts that gave none are left out.
-pub type Together = Arc<dyn Fn(&HostName, &BTreeMap<HostName, Answer>) -> Verdict + Send + Sync>;
+/// Who decides what a check's answer means.
+#[derive(Clone)]
+pub enum Judge {
+    /// It is told by the answer alone.
+    Alone(Arc<Alone>),
+    /// It is told for one host by the answers of all hosts to the check of that name; those that gave none are left out.
+    Together(Arc<Together>),
+}
 
 /// Something that proves the topology live: a read-only script for one host, and what its answer means.
 #[derive(Clone)]
@@ -202,8 +208,6 @@ pub struct Check {
     pub script: Script,
     /// What the answer means.
     pub judge: Judge,
-    /// What it means beside the answers of other hosts to the check of that name, where that is another thing.
-    pub together: Option<Together>,
     /// Whether it is made by itself, behind the others, so that little time lies between question and answer.
     pub is_timed: bool,
 }
@@ -231,24 +235,36 @@ impl Check {
         script: Script,
         judge: impl Fn(&Answer) -> Verdict + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            component,
-            title: title.into(),
-            host: host.clone(),
-            script,
-            judge: Arc::new(judge),
-            together: None,
-            is_timed: false,
-        }
+        Self::judged(component, host, title, script, Judge::Alone(Arc::new(judge)))
     }
 
-    /// The same check, judged once all hosts have answered that it is made from.
-    pub fn judged_together(
-        mut self,
+    /// The same, judged once all hosts have answered that it is made from.
+    pub fn together(
+        component: &'static str,
+        host: &HostName,
+        title: impl Into<String>,
+        script: Script,
         judge: impl Fn(&HostName, &BTreeMap<HostName, Answer>) -> Verdict + Send + Sync + 'static,
     ) -> Self {
-        self.together = Some(Arc::new(judge));
-        self
+        Self::judged(component, host, title, script, Judge::Together(Arc::new(judge)))
+    }
+
+    fn judged(
+        component: &'static str,
+        host: &HostName,
+        title: impl Into<String>,
+        script: Script,
+        judge: Judge,
+    ) -> Self {
+        Self { component, title: title.into(), host: host.clone(), script, judge, is_timed: false }
+    }
+
+    /// What its answer means, where no other host gave one.
+    pub fn verdict(&self, answer: &Answer) -> Verdict {
+        match &self.judge {
+            Judge::Alone(judge) => judge(answer),
+            Judge::Together(judge) => judge(&self.host, &BTreeMap::from([(self.host.clone(), answer.clone())])),
+        }
     }
 
     /// The same check, made by itself with the time taken.

@@ -38,7 +38,7 @@ fn files(site: &Site, host: &str) -> BTreeMap<String, String> {
         let seen = Seen {
             host: &wanted.host,
             here: &here,
-            all: &all,
+            all: crate::resource::All::of(&all),
             secrets: &secrets,
             fingerprint_key: "key",
             changing: &changing,

@@ -219,6 +219,9 @@ impl Course<'_> {
             book.states[id] = State::Failed;
             book.halted = true;
             book.outcome.failed.push((id, why.clone()));
+            if !heard {
+                book.outcome.unheard.push(id);
+            }
             self.turn_back(&mut book, id, heard);
             self.left(&mut book);
         }

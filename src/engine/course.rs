@@ -39,6 +39,8 @@ pub struct Outcome {
     pub done: Vec<StepId>,
     /// Steps that failed, each with why: what it printed last, without secrets.
     pub failed: Vec<(StepId, String)>,
+    /// Those of them of which nobody knows how far they came, as their host fell silent.
+    pub unheard: Vec<StepId>,
     /// Steps that were not begun, each with the failed step that was the cause.
     pub skipped: Vec<(StepId, Option<StepId>)>,
     /// Hosts that could not be spoken to.
@@ -59,6 +61,11 @@ impl Outcome {
     /// Whether everything was done.
     pub fn is_success(&self) -> bool {
         self.failed.is_empty() && self.skipped.is_empty() && self.errors.is_empty() && self.locked.is_empty()
+    }
+
+    /// Whether a step is known to have failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed.iter().any(|(step, _)| !self.unheard.contains(step))
     }
 }
 

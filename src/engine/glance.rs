@@ -27,8 +27,8 @@ pub async fn glance(
             Err(TransportError {
                 host: host.clone(),
                 kind: TransportErrorKind::Lost,
-                what: format!("it takes a login and gave no answer within {} s", longest.as_secs()),
-                help: "its disk or memory may be exhausted: look at its console".into(),
+                what: format!("its connection stands, and it gave no answer within {} s", longest.as_secs()),
+                help: "the way to it may be cut, or its disk or memory exhausted: look at its console".into(),
             })
         })?;
         let seen = understood(host, &reply)?;

@@ -3,7 +3,7 @@
 
 use crate::{
     base::{name::HostName, script::Script},
-    component::{Answer, Check, Verdict},
+    component::{Answer, Check, Judge, Verdict},
     event::{Event, Events},
     transport::{Transport, TransportError},
 };
@@ -38,8 +38,11 @@ pub async fn verify(transport: &impl Transport, checks: &[Check], events: &Event
     let told = &told;
     let hosts = join_all(of_host.into_iter().map(|(host, all)| async move {
         let heard = ask(transport, host, &all, checks).await;
-        let alone = all.iter().filter(|n| checks[**n].together.is_none());
-        let verdicts: Vec<(usize, Verdict)> = alone.map(|n| told(*n, heard.verdict(*n, checks, None))).collect();
+        let alone = all.iter().filter_map(|n| match &checks[*n].judge {
+            Judge::Alone(judge) => Some(told(*n, heard.verdict(*n, |answer| judge(answer)))),
+            Judge::Together(_) => None,
+        });
+        let verdicts: Vec<(usize, Verdict)> = alone.collect();
         (heard, verdicts)
     }))
     .await;
@@ -51,13 +54,13 @@ pub async fn verify(transport: &impl Transport, checks: &[Check], events: &Event
         outcome.errors.extend(of_host.error.clone());
         heard.insert(of_host.host.clone(), of_host);
     }
-    for (n, check) in checks.iter().enumerate().filter(|(_, check)| check.together.is_some()) {
+    for (n, check) in checks.iter().enumerate() {
+        let (Judge::Together(judge), Some(of_host)) = (&check.judge, heard.get(&check.host)) else { continue };
         let same =
             checks.iter().enumerate().filter(|(_, c)| (c.component, &c.title) == (check.component, &check.title));
         let answers = same.filter_map(|(n, c)| Some((c.host.clone(), heard.get(&c.host)?.whole(n)?.clone())));
         let answers: BTreeMap<HostName, Answer> = answers.collect();
-        let Some(of_host) = heard.get(&check.host) else { continue };
-        verdicts.extend([told(n, of_host.verdict(n, checks, Some(&answers)))]);
+        verdicts.extend([told(n, of_host.verdict(n, |_| judge(&check.host, &answers)))]);
     }
     outcome.verdicts = verdicts.into_values().collect();
     outcome
@@ -76,15 +79,12 @@ impl Heard {
         self.answers.get(&n).filter(|answer| answer.status != TOOK_TOO_LONG)
     }
 
-    fn verdict(&self, n: usize, checks: &[Check], all: Option<&BTreeMap<HostName, Answer>>) -> Verdict {
+    fn verdict(&self, n: usize, judge: impl Fn(&Answer) -> Verdict) -> Verdict {
         match (self.answers.get(&n), &self.error) {
             (Some(answer), _) if answer.status == TOOK_TOO_LONG => {
                 Verdict::Error(format!("it was ended after {LONGEST} s without an answer"))
             }
-            (Some(answer), _) => match (&checks[n].together, all) {
-                (Some(together), Some(all)) => together(&self.host, all),
-                _ => (checks[n].judge)(answer),
-            },
+            (Some(answer), _) => judge(answer),
             (None, Some(error)) => Verdict::Error(error.what.clone()),
             (None, None) => Verdict::Error("the host gave no answer to it".into()),
         }

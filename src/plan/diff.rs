@@ -14,9 +14,12 @@ use crate::{
         secret::Secrets,
     },
     component::Desired,
-    resource::{Impact, Key, Observation, Refusal, Seen, system::FACTS},
+    resource::{All, Impact, Key, Observation, Refusal, Seen, system::FACTS},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Free space under which nothing is begun, in KiB: staged copies, logs and a rename need a little room.
 const ROOM: u64 = 64 * 1024;
@@ -53,7 +56,7 @@ impl<'a> Basis<'a> {
         Seen {
             host,
             here: self.seen.get(host).unwrap_or(empty),
-            all: self.seen,
+            all: All::of(self.seen),
             secrets: self.secrets,
             fingerprint_key: self.secrets.get(FINGERPRINT_KEY).map(|s| s.expose()).unwrap_or_default(),
             changing,
@@ -68,33 +71,9 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let empty = Observation::default();
-    let mut changing = BTreeMap::new();
-    let mut steps: Vec<Step> = Vec::new();
-    let mut left_out = Vec::new();
-    let mut left: BTreeSet<Key> = BTreeSet::new();
-    let mut step_of: BTreeMap<Key, StepId> = BTreeMap::new();
-    for wanted in &basis.desired.wanted {
-        let key = Key::new(&wanted.host, wanted.resource.id());
-        let seen = basis.told(&wanted.host, &empty, &changing);
-        let change = match wanted.resource.diff(&seen) {
-            Ok(Some(change)) => change,
-            Ok(None) => continue,
-            Err(refusal) => {
-                refusals.push(refusal);
-                continue;
-            }
-        };
-        let is_early = wanted.resource.is_last() && wanted.after.iter().any(|key| left.contains(key));
-        if is_early || !basis.limit.contains(&wanted.host) {
-            left.insert(key);
-            left_out.push(format!("{}: {}", wanted.host, change.summary));
-            continue;
-        }
-        changing.insert(key.clone(), change.impact);
-        step_of.insert(key.clone(), steps.len());
-        steps.push(Step { id: steps.len(), host: wanted.host.clone(), resource: key.id, change, after: Vec::new() });
-    }
+    let compared = compare(basis, None);
+    let Compared { mut steps, step_of, mut left_out, .. } = compared;
+    refusals.extend(compared.refusals);
     if !refusals.is_empty() {
         return Err(refusals);
     }
@@ -111,6 +90,57 @@ pub fn diff(basis: &Basis<'_>) -> Result<Plan, Vec<Refusal>> {
     let mut plan = rollout::rolled(plan, &Ground { desired, seen, limit })?;
     plan.groups = group::groups(&plan.steps, &desired.pools);
     Ok(plan)
+}
+
+/// What became of comparing one resource after the other.
+#[derive(Default)]
+pub(super) struct Compared {
+    pub(super) steps: Vec<Step>,
+    pub(super) step_of: BTreeMap<Key, StepId>,
+    pub(super) left_out: Vec<String>,
+    pub(super) refusals: Vec<Refusal>,
+    /// What is not known, as it goes by a host that gave no answer.
+    pub(super) open: Vec<Key>,
+}
+
+/// Compares every resource, or those of `only` these hosts: then the others gave no answer, and what they keep is not known.
+pub(super) fn compare(basis: &Basis<'_>, only: Option<&BTreeSet<HostName>>) -> Compared {
+    let empty = Observation::default();
+    let (mut found, mut changing, mut left) = (Compared::default(), BTreeMap::new(), BTreeSet::new());
+    let is_asked = |host: &HostName| only.is_none_or(|only| only.contains(host));
+    for wanted in basis.desired.wanted.iter().filter(|w| is_asked(&w.host)) {
+        let key = Key::new(&wanted.host, wanted.resource.id());
+        let missed = Cell::new(false);
+        let mut seen = basis.told(&wanted.host, &empty, &changing);
+        if only.is_some() {
+            seen.all = All::of_some(basis.seen, &missed);
+            basis.secrets.take_missed();
+        }
+        let change = wanted.resource.diff(&seen);
+        if only.is_some() && (missed.get() || basis.secrets.take_missed()) {
+            found.open.push(key);
+            continue;
+        }
+        let change = match change {
+            Ok(Some(change)) => change,
+            Ok(None) => continue,
+            Err(refusal) => {
+                found.refusals.push(refusal);
+                continue;
+            }
+        };
+        let is_early = wanted.resource.is_last() && wanted.after.iter().any(|key| left.contains(key));
+        if is_early || !basis.limit.contains(&wanted.host) {
+            left.insert(key);
+            found.left_out.push(format!("{}: {}", wanted.host, change.summary));
+            continue;
+        }
+        changing.insert(key.clone(), change.impact);
+        let (id, host) = (found.steps.len(), wanted.host.clone());
+        found.step_of.insert(key.clone(), id);
+        found.steps.push(Step { id, host, resource: key.id, change, after: Vec::new() });
+    }
+    found
 }
 
 /// The steps that stand before `key`, looked for through what has no step of its own: if A comes after B and B after C,

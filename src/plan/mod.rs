@@ -2,6 +2,7 @@
 //! difference, what is taken away, what is rebooted, and the order of it, which takes hosts out of service and back. Pure;
 //! no step is run here.
 
+pub mod apart;
 pub mod clock;
 pub mod desired;
 pub mod diff;

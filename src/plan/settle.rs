@@ -123,6 +123,24 @@ pub fn settle(
     Ok(secrets)
 }
 
+/// Those that these hosts keep or that the user gave, and none that would be made: where other hosts gave no answer, they may
+/// keep them.
+pub fn kept(specs: &[SecretSpec], seen: &BTreeMap<HostName, Observation>, mint: &mut dyn Mint) -> Secrets {
+    let mut secrets = Secrets::default();
+    for spec in specs {
+        let by = match &spec.source {
+            Source::Leaf { by, .. } => specs.iter().find(|s| s.name == *by),
+            _ => None,
+        };
+        let with: Vec<SecretSpec> = by.into_iter().chain([spec]).cloned().collect();
+        // What cannot be settled by these hosts may be by the others.
+        let Ok(found) = settle(&with, seen, &BTreeSet::new(), mint) else { continue };
+        let known = found.iter().filter(|(name, _)| !found.is_made(name));
+        known.for_each(|(name, value)| secrets.insert(name, value.clone()));
+    }
+    secrets
+}
+
 fn insert(secrets: &mut Secrets, name: &str, pair: &Pair, is_made: bool) {
     for (part, value) in [("crt", Secret::new(pair.cert.clone())), ("key", pair.key.clone())] {
         let name = format!("{name}.{part}");

@@ -1,7 +1,13 @@
 //! The same things for programs: a plan, a run's events, a verification, as JSON with a schema version. Scripts never
 //! appear here, because they may hold secrets. The texts are exact: what could steer a terminal is escaped, not changed.
 
-use super::{checks::VerifyTally, outcome::Outcome, plan::Tally, record::Checked, style::is_harmful};
+use super::{
+    checks::{VerifyTally, in_order},
+    outcome::Outcome,
+    plan::Tally,
+    record::Checked,
+    style::is_harmful,
+};
 use crate::{
     base::name::{DomainName, HostName},
     component::Check,
@@ -139,7 +145,7 @@ pub fn verify(site: &DomainName, checks: &[Checked], millis: u64) -> String {
         "schema": SCHEMA,
         "command": "verify",
         "site": site,
-        "checks": checks.iter().map(checked).collect::<Vec<_>>(),
+        "checks": in_order(checks).into_iter().map(checked).collect::<Vec<_>>(),
         "summary": VerifyTally::of(checks),
         "millis": millis,
     }))

@@ -58,5 +58,12 @@ fn look() {
     show.clear();
     eprintln!();
     eprint!("{}", Outcome::new(&plan, show.record(), Duration::from_millis(21_400)).text(palette));
-    println!("\n{}", checks::text(&some_checks(), Duration::from_millis(1_900), false, palette));
+    println!(
+        "\n{}",
+        checks::text(
+            &some_checks(),
+            Duration::from_millis(1_900),
+            checks::View { palette, width: Some(100), quiet: false }
+        )
+    );
 }

@@ -155,6 +155,31 @@ pub fn cut(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// `text` in lines of at most `room` characters, the first one of at most `first`, broken between words: before the first
+/// word where not even that one fits. A word that is longer than a line stays whole: somebody may want to copy it.
+pub fn wrap(text: &str, first: usize, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let (mut used, mut is_begun) = (0, false);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        let most = if lines.len() == 1 { first } else { room };
+        let is_over = used + usize::from(is_begun) + length > most;
+        if is_over && (is_begun && !word.is_empty() || lines.len() == 1 && !is_begun) {
+            lines.push(String::new());
+            (used, is_begun) = (0, false);
+        }
+        if let Some(line) = lines.last_mut() {
+            if is_begun {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        used += usize::from(is_begun) + length;
+        is_begun = true;
+    }
+    lines
+}
+
 /// Host names as people write them: in their order, with a run of four or more numbered ones drawn together
 /// (`web-01..web-12`).
 pub fn hosts<'a>(names: impl IntoIterator<Item = &'a HostName>) -> Vec<String> {
@@ -222,6 +247,17 @@ mod tests {
         assert!(!decide(Auto, true, &[("TERM", "dumb")]));
         assert!(decide(Always, false, &[("NO_COLOR", "1"), ("TERM", "dumb")]));
         assert!(!decide(Never, true, &[("CLICOLOR_FORCE", "1")]));
+    }
+
+    #[test]
+    fn long_text_goes_on_in_the_next_line_between_its_words() {
+        assert_eq!(wrap("", 10, 10), [""]);
+        assert_eq!(wrap("one two three", 13, 5), ["one two three"]);
+        assert_eq!(wrap("one two three", 12, 5), ["one two", "three"]);
+        assert_eq!(wrap("one two three", 3, 9), ["one", "two three"]);
+        assert_eq!(wrap("one two", 2, 9), ["", "one two"]);
+        assert_eq!(wrap("a https://www.foobar.com/x b", 10, 10), ["a", "https://www.foobar.com/x", "b"]);
+        assert_eq!(wrap("  two  äöü spaces", 10, 10), ["  two  äöü", "spaces"]);
     }
 
     #[test]

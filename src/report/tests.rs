@@ -315,8 +315,8 @@ pub(super) fn some_checks() -> Vec<Checked> {
 
 #[test]
 fn the_end_of_verify() {
-    let text =
-        |checks: &[Checked], quiet| checks::text(checks, Duration::from_millis(1_900), quiet, Palette::new(false));
+    let view = |quiet| checks::View { quiet, ..checks::View::default() };
+    let text = |checks: &[Checked], quiet| checks::text(checks, Duration::from_millis(1_900), view(quiet));
     insta::assert_snapshot!("verify", text(&some_checks(), false));
     insta::assert_snapshot!("verify-quiet", text(&some_checks(), true));
     assert_eq!(text(&[], false), "Verify: 0 passed, 0 failed, 0 errors in 1.9 s\n");

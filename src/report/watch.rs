@@ -3,7 +3,7 @@
 use super::{
     checks::{VerifyTally, in_order},
     record::Checked,
-    style::{Palette, Tone, count, harmless, harmless_lines},
+    style::{Palette, Tone, count, harmless, harmless_lines, wrap},
 };
 use crate::{base::name::HostName, component::Verdict};
 use std::{
@@ -66,10 +66,15 @@ impl Round<'_> {
     }
 
     /// A line for each change, and how all of it stands now. `at` is the time of day. What could not be checked because its
-    /// host is gone is one line, not one for each check.
-    pub fn text(&self, at: &str, palette: Palette) -> String {
+    /// host is gone is one line, not one for each check. `width` is the terminal's, where it is one.
+    pub fn text(&self, at: &str, palette: Palette, width: Option<usize>) -> String {
         let mut out = String::new();
         let mut say = |tone, word: &str, host: &HostName, text: &str| {
+            // What goes on stands under the host, a little further in.
+            let column = at.chars().count() + 2 + 6 + 2;
+            let room = |used: usize| width.map_or(usize::MAX, |width| width.saturating_sub(used));
+            let text = wrap(text, room(column + host.as_str().len() + 2), room(column + 2));
+            let text = text.join(&format!("\n{:1$}", "", column + 2));
             let (word, host) = (palette.paint(tone, &format!("{word:6}")), palette.paint(Tone::Place, host.as_str()));
             out += &format!("{at}  {word}  {host}: {text}\n");
         };
@@ -125,7 +130,7 @@ mod tests {
             let round = memory.round(checks, away);
             match round.is_quiet() {
                 true => out += "(nothing)\n",
-                false => out += &round.text(at, Palette::new(false)),
+                false => out += &round.text(at, Palette::new(false), None),
             }
         };
         round(&checks, &none, "17:00:00");
@@ -146,5 +151,12 @@ mod tests {
         round(&checks, &gone, "17:02:30");
         round(&good, &none, "17:03:00");
         insta::assert_snapshot!("verify-watch", out);
+        // On a narrow terminal what goes on is further in.
+        let round = memory.round(&checks, &gone);
+        let narrow = round.text("17:03:30", Palette::new(false), Some(50));
+        assert!(
+            narrow.starts_with("17:03:30  GONE    lb-01: no answer from 10.77.0.11\n                    port 22"),
+            "{narrow}"
+        );
     }
 }

@@ -56,8 +56,15 @@ fn diff(resource: &dyn Resource, here: &Observation, changing: &[ResourceId]) ->
     secrets.insert("interim", Secret::new("by foobar"));
     let changing = changing.iter().map(|id| (Key::new(&host, id.clone()), Impact::Reload)).collect();
     let all = BTreeMap::new();
-    let seen =
-        Seen { host: &host, here, all: &all, secrets: &secrets, fingerprint_key: "", changing: &changing, now: NOW };
+    let seen = Seen {
+        host: &host,
+        here,
+        all: crate::resource::All::of(&all),
+        secrets: &secrets,
+        fingerprint_key: "",
+        changing: &changing,
+        now: NOW,
+    };
     resource.diff(&seen).unwrap()
 }
 

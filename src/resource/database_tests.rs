@@ -92,7 +92,7 @@ impl Pair {
         ask(&Seen {
             host: &host,
             here: self.all.get(&host).unwrap_or(&empty),
-            all: &self.all,
+            all: crate::resource::All::of(&self.all),
             secrets: &self.secrets,
             fingerprint_key: "key",
             changing: &self.changing,

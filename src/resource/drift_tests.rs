@@ -22,7 +22,7 @@ fn diff(resource: &impl Resource, answers: &[(&Collector, &str)], changing: &[(R
     let seen = Seen {
         host: &host,
         here: &here,
-        all: &all,
+        all: crate::resource::All::of(&all),
         secrets: &secrets,
         fingerprint_key: "key",
         changing: &changing,

@@ -66,7 +66,7 @@ mod tests {
         let seen = Seen {
             host: &host,
             here: &here,
-            all: &all,
+            all: crate::resource::All::of(&all),
             secrets: &secrets,
             fingerprint_key: "key",
             changing: &changing,

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod acme;
+pub mod all;
 pub mod armed;
 pub mod database;
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub mod written;
 pub mod zone;
 
 use crate::base::{digest, name::HostName, script::Script, secret::Secrets};
+pub use all::All;
 use drift::Drift;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -211,7 +213,7 @@ pub struct Seen<'a> {
     /// What that host answered.
     pub here: &'a Observation,
     /// What every host answered, for what depends on another one (a replica on its primary).
-    pub all: &'a BTreeMap<HostName, Observation>,
+    pub all: All<'a>,
     /// The settled secrets.
     pub secrets: &'a Secrets,
     /// The key for fingerprints of secrets.

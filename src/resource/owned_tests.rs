@@ -174,7 +174,7 @@ fn noted(wanted: &[Owned], answers: &[(&Collector, &str)]) -> Option<Change> {
         .diff(&Seen {
             host: &host,
             here: &here,
-            all: &BTreeMap::new(),
+            all: crate::resource::All::of(&BTreeMap::new()),
             secrets: &Secrets::default(),
             fingerprint_key: "",
             changing: &BTreeMap::new(),
@@ -193,7 +193,7 @@ fn a_host_of_another_site_is_not_taken_for_this_ones() {
         registry.diff(&Seen {
             host: &host,
             here: &here,
-            all: &BTreeMap::new(),
+            all: crate::resource::All::of(&BTreeMap::new()),
             secrets: &Secrets::default(),
             fingerprint_key: "",
             changing: &BTreeMap::new(),

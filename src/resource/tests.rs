@@ -42,7 +42,7 @@ impl Case {
         resource.diff(&Seen {
             host: &host,
             here: &self.here,
-            all: &BTreeMap::new(),
+            all: crate::resource::All::of(&BTreeMap::new()),
             secrets: &self.secrets,
             fingerprint_key: "key",
             changing: &self.changing,

@@ -129,8 +129,15 @@ mod tests {
         let (secrets, changing) = (Secrets::default(), BTreeMap::new());
         [0, 1].map(|n| {
             let (host, here) = (&zone.on[n], &all[&zone.on[n]]);
-            let seen =
-                Seen { host, here, all: &all, secrets: &secrets, fingerprint_key: "", changing: &changing, now: 0 };
+            let seen = Seen {
+                host,
+                here,
+                all: crate::resource::All::of(&all),
+                secrets: &secrets,
+                fingerprint_key: "",
+                changing: &changing,
+                now: 0,
+            };
             let change = zone.diff(&seen).unwrap()?;
             change.diffs.into_iter().find_map(|d| d.after)
         })

@@ -14,7 +14,7 @@ fn check(host: &str, title: &str, script: &str) -> Check {
 
 /// A check that tells what each host said that answered.
 fn shared(host: &str, script: &str) -> Check {
-    check(host, "shared", script).judged_together(|host, all| {
+    Check::together("test", &host.parse().unwrap(), "shared", Script::raw(script), |host, all| {
         let told = all.iter().map(|(host, answer)| format!("{host} {}", answer.stdout.trim())).collect::<Vec<_>>();
         Verdict::Pass(format!("{host}: {}", told.join(", ")))
     })

@@ -120,6 +120,19 @@ async fn a_host_that_is_gone_while_it_is_out_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_step_that_is_cut_off_with_its_connection_is_not_known_to_have_failed() {
+    let cut = |name, script: &'static str| async move {
+        let hosts = Directories::new(name);
+        hosts.breaks.store(true, Ordering::Relaxed);
+        run(&hosts, &rolling(script, PROOF)).await.0
+    };
+    let outcome = cut("undo-cut", "kill -9 $$; sleep 1").await;
+    assert_eq!((ids(&outcome.failed), &outcome.unheard[..], outcome.errors.len()), (vec![2], &[2][..], 1));
+    assert!(!outcome.has_failed() && !outcome.is_success());
+    assert!(cut("undo-heard", "false").await.has_failed());
+}
+
+#[tokio::test]
 async fn a_proof_that_fails_again_on_what_was_before_is_no_way_back() {
     let hosts = Directories::new("undo-still");
     let plan = rolling("echo restarted >>LOG", "echo asked >>LOG; false");

@@ -15,7 +15,7 @@ pub enum VerifyFormat {
     Json,
     /// XML for build servers
     Junit,
-    /// TAP 14
+    /// TAP 13, for test harnesses
     Tap,
     /// for a node exporter's textfile directory
     Prometheus,

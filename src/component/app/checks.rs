@@ -59,7 +59,8 @@ fn runs(name: String, host: &HostName) -> Check {
 
 fn through(site: &Site, app: &App, balancer: &HostName, from: &HostName) -> Check {
     let request = http::request(site, app.health.as_str(), "", true);
-    let script = http::asker(site).line(format!("printf '{request}' | ask {}", http::at(site.address(balancer), 443)));
+    let script = http::asker(site, http::PATIENCE)
+        .line(format!("printf '{request}' | ask {}", http::at(site.address(balancer), 443)));
     Check::new(NAME, from, "the site is healthy through the balancer", script, |answer| match http::first(answer) {
         Some(response) => Verdict::when(
             response.status == 200,
@@ -78,7 +79,7 @@ fn row(site: &Site, canary: &Canary, balancer: &HostName, from: &HostName) -> Ch
     let within = (lag + 1000).clamp(1000, 10_000);
     let at = http::at(site.address(balancer), 443);
     let field = &canary.field;
-    let script = http::asker(site)
+    let script = http::asker(site, http::IMPATIENCE)
         .line("token=foobar-verify-$(od -An -N8 -tx1 /dev/urandom | tr -d ' \\n')")
         .line(format!("body={field}=$token"))
         .line(format!(

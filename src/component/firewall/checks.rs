@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn what_is_armed_and_whose_timer_is_left_is_told() {
         let check = confirmed(&"web-01".parse().unwrap());
-        let judged = |stdout: &str| (check.judge)(&Answer { status: 0, stdout: stdout.into(), ..Answer::default() });
+        let judged = |stdout: &str| check.verdict(&Answer { status: 0, stdout: stdout.into(), ..Answer::default() });
         assert_eq!(judged("end\n"), Verdict::Pass("nothing is armed".into()));
         for left in ["/run/foobar.armed/firewall/\nend\n", "foobar-firewall-revert.timer\nend\n"] {
             assert!(matches!(judged(left), Verdict::Fail(said) if said.contains("firewall")), "{left}");

@@ -145,7 +145,7 @@ fn stranger(site: &Site, host: &HostName, from: &HostName) -> Check {
 fn anonymous(site: &Site, host: &HostName, from: &HostName) -> Check {
     let request = http::request(site, &health_path(site), "", true);
     let at = http::at(site.address(host), 443);
-    let script = http::asker(site).line(format!("printf '{request}' | ask {at}"));
+    let script = http::asker(site, http::PATIENCE).line(format!("printf '{request}' | ask {at}"));
     let title = format!("answers through {host} do not say what serves them");
     Check::new(NAME, from, title, script, |answer| match http::first(answer) {
         Some(response) => match response.header("server").or(response.header("x-powered-by")) {
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_backend_that_was_left_out_is_named() {
         let check = none_held(&"lb-01".parse().unwrap());
-        let judge = |text: &str| (check.judge)(&Answer { status: 0, stdout: text.into(), ..Answer::default() });
+        let judge = |text: &str| check.verdict(&Answer { status: 0, stdout: text.into(), ..Answer::default() });
         assert_eq!(judge("server\tweb-01\t-\nup\tweb-01\t2\n"), Verdict::Pass("none of 1".into()));
         let held = judge("server\tweb-01\tmaint\nup\tweb-01\t0\nserver\tweb-02\t-\nup\tweb-02\t2\n");
         assert_eq!(held, Verdict::Fail("web-01 is held out (maint); `foobar apply` puts it back".into()));
@@ -184,7 +184,7 @@ mod tests {
         let site = crate::component::testing::site(crate::component::testing::topology());
         let haproxy = site.topology.haproxy.as_ref().unwrap();
         let check = servers_up(&site, haproxy, &haproxy.on[0]);
-        let judge = |stdout: String| (check.judge)(&Answer { status: 0, stdout, ..Answer::default() });
+        let judge = |stdout: String| check.verdict(&Answer { status: 0, stdout, ..Answer::default() });
         assert_eq!(judge(counters(("UP", 1), ("UP", 1))), Verdict::Pass("2 up".into()));
         let down = "web-02 is DOWN (Layer4 connection problem)";
         assert_eq!(judge(counters(("UP", 1), ("DOWN", 1))), Verdict::Fail(down.into()));

@@ -208,11 +208,11 @@ const SERVER_STATE: &str = "/var/lib/haproxy/server-state";
 
 /// Functions that print the fingerprint of the certificate `on_disk`, and of the one that is `served`.
 fn certificates(site: &Site, host: &HostName) -> Script {
-    let (at, name) = (http::at(site.address(host), 443), &site.topology.site);
+    let (at, name, patience) = (http::at(site.address(host), 443), &site.topology.site, http::PATIENCE);
     Script::new()
         .line(format!("on_disk() {{ openssl x509 -noout -fingerprint -sha256 -in {CERTIFICATE} 2>/dev/null; }}"))
         .line(format!(
-            "served() {{ timeout 5 openssl s_client -connect {at} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 2>/dev/null; }}"
+            "served() {{ timeout {patience} openssl s_client -connect {at} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 2>/dev/null; }}"
         ))
 }
 

@@ -44,7 +44,7 @@ pub(super) fn check(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
     let (next, last) = (http::request(site, &path, "", false), http::request(site, &path, "", true));
     let at = http::at(site.address(host), 443);
     let mut script = Script::new()
-        .then(&http::asker(site))
+        .then(&http::asker(site, http::IMPATIENCE))
         .line(STAT)
         .line("scratch=$(mktemp -d) || exit 74; trap 'rm -rf \"$scratch\"' EXIT; : >\"$scratch/seen\"")
         .line(format!(
@@ -65,8 +65,7 @@ pub(super) fn check(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
         1 => "each visitor's address stays on one backend",
         _ => "each visitor's address stays on one backend, through every balancer",
     };
-    Check::new(NAME, host, title, script, |_| Verdict::Error("it is judged with the other balancers'".into()))
-        .judged_together(judge)
+    Check::together(NAME, host, title, script, judge)
 }
 
 /// Who answered each address.

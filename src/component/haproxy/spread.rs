@@ -54,7 +54,7 @@ pub(super) fn turns(site: &Site, haproxy: &Haproxy, host: &HostName) -> Check {
     let one = http::request(site, &path, "", false);
     let address = keepalived::own_address(site, host);
     let script = Script::new()
-        .then(&http::asker(site))
+        .then(&http::asker(site, http::PATIENCE))
         .line(STAT)
         .line("stat; echo ==")
         .line(format!(

@@ -334,7 +334,7 @@ mod tests {
             let seen = Seen {
                 host: &lb,
                 here: &all[&lb],
-                all: &all,
+                all: crate::resource::All::of(&all),
                 secrets: &secrets,
                 fingerprint_key: "",
                 changing: &changing,

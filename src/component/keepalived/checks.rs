@@ -124,7 +124,7 @@ fn judge(
 
 fn answers(site: &Site, address: IpAddr, from: &HostName) -> Check {
     let request = http::request(site, &haproxy::health_path(site), "", true);
-    let script = http::asker(site).line(format!("printf '{request}' | ask {}", http::at(address, 443)));
+    let script = http::asker(site, http::PATIENCE).line(format!("printf '{request}' | ask {}", http::at(address, 443)));
     Check::new(NAME, from, format!("the site answers at {address}"), script, |answer| match http::first(answer) {
         Some(response) => Verdict::when(response.status == 200, response.status.to_string()),
         None => Verdict::Fail("no answer over TLS".into()),

@@ -47,3 +47,34 @@ pub(super) fn complaint(answer: &Answer) -> String {
     let lines = || answer.stdout.lines().filter(|l| !l.is_empty());
     lines().find(|l| l.contains("ERROR")).or_else(|| lines().next()).unwrap_or("no answer").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::testing;
+
+    #[test]
+    fn what_went_wrong_is_told_before_what_went_well() {
+        let said = |stdout: &str| complaint(&Answer { status: 1, stdout: stdout.into(), ..Answer::default() });
+        assert_eq!(said("1\n\nERROR 2013 (HY000): Lost connection\nERROR 1\n"), "ERROR 2013 (HY000): Lost connection");
+        assert_eq!(
+            (said("\nsh: mariadb: not found\n"), said("\n")),
+            ("sh: mariadb: not found".into(), "no answer".into())
+        );
+    }
+
+    #[test]
+    fn nobody_waits_for_long_and_no_password_is_an_argument() {
+        let site = testing::site(testing::topology());
+        let mysql = site.topology.mysql.as_ref().unwrap();
+        let ask = through(&site, mysql, "visit", &"web-01".parse().unwrap(), &verified(mysql));
+        for part in ["visit() { timeout 8 ", " --defaults-file=\"$scratch/login\" ", " --connect-timeout=5 ", "/ca.crt"]
+        {
+            assert!(ask.contains(part), "{part}: {ask}");
+        }
+        let open = opened_as(mysql, ("app_ro", "db-app-ro"));
+        assert!(
+            open.text().contains("user=app_ro\\n") && open.text().contains("cat /var/lib/foobar/secrets/db-app-ro;")
+        );
+    }
+}

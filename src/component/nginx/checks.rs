@@ -68,7 +68,7 @@ fn visitors(site: &Site, host: &HostName, balancer: &HostName, balancers: &[&Hos
     let lie = format!("X-Forwarded-For: {SPOOFED}\\r\\nX-Real-IP: {SPOOFED}\\r\\n");
     let visit = |is_last| http::request(site, "/foobar-verify-%s", &lie, is_last);
     let script = Script::new()
-        .then(&http::asker(site))
+        .then(&http::asker(site, http::PATIENCE))
         // The other web servers' visits of this very run; one a while ago may have come from a host that balances since.
         .line("since=$(date -d '-3 seconds' +%Y-%m-%dT%H:%M:%S)")
         .line("token=$(od -An -N6 -tx1 /dev/urandom | tr -d ' \\n')")

@@ -135,8 +135,8 @@ mod tests {
         let host = "web-01".parse().unwrap();
         let (write, read) = (writes(mysql, &host), reads(mysql, &host));
         let (primary, replica) = ("name web-01\nverified 0 (ok)\n", "name web-02\nverified 0 (ok)\n");
-        assert_eq!((write.judge)(&said(primary)), Verdict::Pass("it leads to web-01".into()));
-        assert_eq!((read.judge)(&said(replica)), Verdict::Pass("it leads to web-02".into()));
+        assert_eq!(write.verdict(&said(primary)), Verdict::Pass("it leads to web-01".into()));
+        assert_eq!(read.verdict(&said(replica)), Verdict::Pass("it leads to web-02".into()));
         for (check, words) in [
             (&write, replica),
             (&read, primary),
@@ -145,13 +145,13 @@ mod tests {
             (&write, "verified 0 (ok)\n"),
             (&read, ""),
         ] {
-            assert!(matches!((check.judge)(&said(words)), Verdict::Fail(_)), "{words}");
+            assert!(matches!(check.verdict(&said(words)), Verdict::Fail(_)), "{words}");
         }
         let mut alone = testing::topology();
         alone.mysql.as_mut().unwrap().replicas.clear();
         let site = testing::site(alone);
         let read = reads(site.topology.mysql.as_ref().unwrap(), &host);
-        assert_eq!((read.judge)(&said(primary)), Verdict::Pass("it leads to web-01".into()));
+        assert_eq!(read.verdict(&said(primary)), Verdict::Pass("it leads to web-01".into()));
     }
 
     #[test]
@@ -163,11 +163,11 @@ mod tests {
         };
         let (yes, no) = ("200 OK", "503 Service Unavailable");
         let of = |host: &str| told(&site, mysql, &host.parse().unwrap());
-        let judged = |host: &str, a: &str, b: &str, body: &str| (of(host).judge)(&answers(a, b, body));
+        let judged = |host: &str, a: &str, b: &str, body: &str| of(host).verdict(&answers(a, b, body));
         assert_eq!(judged("web-01", yes, no, "primary 0"), Verdict::Pass("it takes writes".into()));
         assert_eq!(judged("web-02", no, yes, "replica 2"), Verdict::Pass("it follows, 2 s behind".into()));
         assert!(matches!(judged("web-02", yes, no, "primary 0"), Verdict::Fail(_)));
         assert!(matches!(judged("web-01", no, no, "other -"), Verdict::Fail(_)));
-        assert!(matches!((of("web-01").judge)(&said("")), Verdict::Fail(_)));
+        assert!(matches!(of("web-01").verdict(&said("")), Verdict::Fail(_)));
     }
 }

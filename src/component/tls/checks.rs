@@ -7,7 +7,8 @@ use crate::{
         script::{Script, quote},
     },
     component::{
-        Check, Verdict, haproxy, http,
+        Check, Verdict, haproxy,
+        http::{self, PATIENCE},
         site::Site,
         spec::{Certificate, Profile},
         tls::acme,
@@ -46,21 +47,24 @@ fn certificate(site: &Site, host: &HostName, from: &HostName) -> Check {
         Certificate::SelfSigned | Certificate::Acme(_) => String::new(),
         Certificate::Files { .. } => "-CApath /etc/ssl/certs".to_owned(),
     };
-    let mut script = Script::new();
+    let mut script = Script::new().line("gone=");
     let names: Vec<String> = site.names().iter().map(|n| n.to_string()).collect();
     for name in &names {
         let name = quote(name);
         let look = |trust: &str| {
             format!(
-                "timeout 5 openssl s_client -connect {at} -servername {name} -verify_hostname {name} {trust} </dev/null 2>/dev/null"
+                "timeout {PATIENCE} openssl s_client -connect {at} -servername {name} -verify_hostname {name} {trust} </dev/null 2>/dev/null"
             )
         };
-        script = script.line(format!("said=$({})", look(&http::trust(site)))).line(format!(
+        // Where there was no answer at all, nobody waits for the next one.
+        script = script.line(format!("said=; [ -n \"$gone\" ] || said=$({}); [ -n \"$said\" ] || gone=1", look(&http::trust(site)))).line(format!(
             "printf '%s\\t%s\\n' {name} \"$(printf '%s\\n' \"$said\" | sed -n 's/^ *Verify return code: //p' | head -n 1)\""
         ));
         if !store.is_empty() {
-            script = script
-                .line(format!("{} | grep -q 'Verify return code: 0 ' || echo 'unknown to the store'", look(&store)));
+            script = script.line(format!(
+                "[ -n \"$gone\" ] || {} | grep -q 'Verify return code: 0 ' || echo 'unknown to the store'",
+                look(&store)
+            ));
         }
     }
     let is_renewed = site.acme().is_some();
@@ -115,7 +119,7 @@ fn one_for_all(site: &Site, on: &[HostName], from: &HostName) -> Option<Check> {
     for host in on {
         let at = http::at(site.address(host), 443);
         script = script.line(format!(
-            "{{ said=$(timeout 5 openssl s_client -connect {at} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -serial 2>/dev/null); echo \"{host} ${{said#serial=}}\"; }} &"
+            "{{ said=$(timeout {PATIENCE} openssl s_client -connect {at} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -serial 2>/dev/null); echo \"{host} ${{said#serial=}}\"; }} &"
         ));
     }
     let on = on.to_vec();
@@ -155,7 +159,7 @@ fn weak_ciphers(site: &Site, host: &HostName, from: &HostName) -> Check {
     let name = quote(site.topology.site.as_str());
     let offer = CIPHERS.iter().fold("ALL".to_owned(), |all, cipher| format!("{all}:!{cipher}"));
     let script = Script::new().line(format!(
-        "timeout 5 openssl s_client -tls1_2 -cipher '{offer}:@SECLEVEL=0' -connect {at} -servername {name} </dev/null 2>&1 | grep -oE 'alert handshake failure|alert protocol version|Cipher is [A-Z0-9_-]+' | head -n 1"
+        "timeout {PATIENCE} openssl s_client -tls1_2 -cipher '{offer}:@SECLEVEL=0' -connect {at} -servername {name} </dev/null 2>&1 | grep -oE 'alert handshake failure|alert protocol version|Cipher is [A-Z0-9_-]+' | head -n 1"
     ));
     Check::new(NAME, from, format!("{host} speaks no weak cipher"), script, |answer| match answer.stdout.trim() {
         "alert handshake failure" | "alert protocol version" => {
@@ -233,9 +237,10 @@ fn old_protocols(site: &Site, host: &HostName, from: &HostName) -> Check {
     for protocol in &old {
         // Without level 0 it would be this end that refuses.
         script = script.line(format!(
-            "timeout 5 openssl s_client -{protocol} -cipher ALL:@SECLEVEL=0 -connect {at} -servername {name} </dev/null 2>&1 | grep -oE 'alert protocol version|Cipher is [A-Z0-9_-]+|Connection refused|unsupported protocol|no protocols available' | head -n 1"
+            "timeout {PATIENCE} openssl s_client -{protocol} -cipher ALL:@SECLEVEL=0 -connect {at} -servername {name} </dev/null 2>&1 | grep -oE 'alert protocol version|Cipher is [A-Z0-9_-]+|Connection refused|unsupported protocol|no protocols available' | head -n 1 &"
         ));
     }
+    let script = script.line("wait");
     let count = old.len();
     let below = if count == 1 { "1.2" } else { "1.3" };
     let title = format!("{host} refuses TLS below {below}");
@@ -253,7 +258,7 @@ fn http2(site: &Site, host: &HostName, from: &HostName) -> Check {
     let at = http::at(site.address(host), 443);
     let name = quote(site.topology.site.as_str());
     let script = Script::new().line(format!(
-        "timeout 5 openssl s_client -alpn h2,http/1.1 -connect {at} -servername {name} </dev/null 2>/dev/null | grep -E '^ALPN|^No ALPN|Protocol *:|^New,'"
+        "timeout {PATIENCE} openssl s_client -alpn h2,http/1.1 -connect {at} -servername {name} </dev/null 2>/dev/null | grep -E '^ALPN|^No ALPN|Protocol *:|^New,'"
     ));
     Check::new(NAME, from, format!("{host} speaks HTTP/2"), script, |answer| {
         let line = |start: &str| answer.stdout.lines().find(|l| l.starts_with(start));
@@ -270,7 +275,7 @@ fn http2(site: &Site, host: &HostName, from: &HostName) -> Check {
 fn strict(site: &Site, host: &HostName, from: &HostName, seconds: u64) -> Check {
     let request = http::request(site, &haproxy::health_path(site), "", true);
     let at = http::at(site.address(host), 443);
-    let script = http::asker(site).line(format!("printf '{request}' | ask {at}"));
+    let script = http::asker(site, http::PATIENCE).line(format!("printf '{request}' | ask {at}"));
     Check::new(NAME, from, format!("{host} tells browsers to stay with https"), script, move |answer| {
         let Some(response) = http::first(answer) else { return Verdict::Error("no answer over TLS".into()) };
         match response.header("strict-transport-security") {
@@ -316,10 +321,17 @@ mod tests {
     }
 
     #[test]
+    fn no_cipher_is_weak_that_the_balancer_takes_and_every_other_one_is() {
+        let template = include_str!("../../../templates/haproxy/haproxy.cfg.tera");
+        let taken = template.lines().find_map(|l| l.trim().strip_prefix("ssl-default-bind-ciphers ")).unwrap();
+        assert_eq!(taken.split(':').collect::<Vec<_>>(), CIPHERS);
+    }
+
+    #[test]
     fn a_cipher_that_is_taken_is_named() {
         let site = testing::site(testing::topology());
         let check = weak_ciphers(&site, &"lb-01".parse().unwrap(), &"web-01".parse().unwrap());
-        let judge = |text: &str| (check.judge)(&Answer { status: 0, stdout: text.into(), ..Answer::default() });
+        let judge = |text: &str| check.verdict(&Answer { status: 0, stdout: text.into(), ..Answer::default() });
         assert!(matches!(judge("alert handshake failure\n"), Verdict::Pass(_)));
         assert_eq!(judge("Cipher is AES128-SHA\n"), Verdict::Fail("it takes AES128-SHA".into()));
         assert!(matches!(judge(""), Verdict::Error(_)) && matches!(judge("Cipher is NONE\n"), Verdict::Error(_)));
