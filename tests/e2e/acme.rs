@@ -5,7 +5,8 @@
 use super::{
     directory::{Directory, trust},
     load::Load,
-    world::{HOSTS, World, until},
+    sealed::elsewhere,
+    world::{HOSTS, SESSION_KEY, World, until},
 };
 use std::{fs, net::Ipv4Addr, time::Duration};
 
@@ -64,10 +65,14 @@ pub fn a_directory_gives_renews_and_is_left_again(w: &mut World) {
     let status = w.foobar(&["status", "--json"]).json();
     assert!(status["hosts"][0]["seen"]["certificate_days"].as_i64().is_some_and(|days| days > 60), "{status:#}");
 
-    // Another one by the timer's own unit, as it is when one is about to end.
+    // Another one by the timer's own unit, as it is when one is about to end. Meanwhile two plans are kept: one about
+    // something else, and one about that.
     let first = shown(w);
+    let [other, same] = ["other.plan", "same.plan"].map(|name| w.dir.join(name).display().to_string());
+    w.topology = w.topology.replace("round-robin", "least-connections");
+    w.foobar(&["plan", "-o", &other]).ends(0);
     w.on("lb-01", "sed -i '1s/.*/# from elsewhere/' /etc/haproxy/certs/site.pem");
-    w.foobar(&["plan"]).ends(0).says(&["the one that is there is from elsewhere"]);
+    w.foobar(&["plan", "-o", &same]).ends(0).says(&["the one that is there is from elsewhere"]);
     let worker = w.on("lb-01", "systemctl show --value -p InvocationID haproxy");
     let load = Load::start(w);
     for _ in 0..2 {
@@ -81,7 +86,10 @@ pub fn a_directory_gives_renews_and_is_left_again(w: &mut World) {
     assert_eq!(w.on("lb-01", "systemctl show --value -p InvocationID haproxy"), worker);
     let second = shown(w);
     assert!(second != first && second.contains("Pebble Intermediate CA"), "{second}");
+    elsewhere(w, &["apply", &same], SESSION_KEY).ends(5).says(&["no longer to do: get the certificate from"]);
+    elsewhere(w, &["apply", &other], SESSION_KEY).ends(0).says(&["balance leastconn"]);
     w.is_converged();
+    assert_eq!(shown(w), second);
     // One that is not due is not asked for, and a balancer that starts anew shows what is on disk.
     w.on("lb-01", "systemctl start foobar-acme.service && systemctl restart haproxy");
     assert!(until(Duration::from_secs(10), || shown(w) == second), "{}", shown(w));
