@@ -212,8 +212,7 @@ fn the_client_asks_when_it_must_and_tells_what_it_hears() {
         scratch.write("site.pem", &text.replace("# from https", "# from http"));
     };
     elsewhere();
-    let raced =
-        "update there is no account\nnew failed to create account\nissue x:orderNotReady\nissue x:orderNotReady\n";
+    let raced = "update there is no account\nnew failed to create account\nissue uacme: failed to start challenge at x\nissue x:orderNotReady\n";
     assert_eq!(run(raced), ok("update new update issue issue issue", "GET set commit"));
     elsewhere();
     let (asked, _, said) = run(&"issue x:orderNotReady\n".repeat(9));
