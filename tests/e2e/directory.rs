@@ -46,6 +46,7 @@ printf 'POST /add-a HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s' ${#body} "$body" |
 /// Starts it; prints the root that it signs with. It asks anew for every order: what it was answered before counts for nothing.
 const START: &str = r#"set -e
 cd /root/pebble
+systemctl stop e2e-pebble 2>/dev/null || :
 systemd-run -q --collect --unit=e2e-pebble -E PEBBLE_VA_NOSLEEP=1 -E PEBBLE_AUTHZREUSE=0 pebble -config /root/pebble/pebble.json -strict -dnsserver 127.0.0.1:8053
 say() { printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$1" | timeout 5 openssl s_client -quiet -connect 127.0.0.1:15000 2>/dev/null; }
 tries=0
@@ -54,6 +55,61 @@ until say /roots/0 | sed -n '/BEGIN CERT/,/END CERT/p' >root.crt && [ -s root.cr
   sleep 0.1
 done
 cat root.crt"#;
+
+/// Before the directory, on another port: the first two who ask for an order are handed the same one, as directories do that
+/// look for one that is pending for the same account and names. Neither hears before both have asked.
+const TWICE: &str = r#"set -e
+export DEBIAN_FRONTEND=noninteractive
+[ -x /usr/bin/python3 ] || apt-get -q -y install --no-install-recommends python3 >/run/twice.log 2>&1 || { tail -n 5 /run/twice.log >&2; exit 1; }
+cat >/root/pebble/twice.py <<'END'
+import http.client, http.server, ssl, sys, threading
+
+orders, both = [], threading.Condition()
+
+class Directory(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get('content-length', 0)))
+        behind = http.client.HTTPSConnection(sys.argv[1], 14000, context=ssl._create_unverified_context())
+        behind.request(self.command, self.path, body, dict(self.headers))
+        response = behind.getresponse()
+        said, location = response.read(), response.headers['location']
+        if self.path == '/order-plz' and response.status == 201:
+            with both:
+                orders.append((location, said))
+                mine = len(orders)
+                both.notify_all()
+                both.wait_for(lambda: len(orders) > 1, 30)
+            if mine == 2:
+                location, said = orders[0]
+                print('handed out twice', location, flush=True)
+        if response.status in (400, 403) and b'badNonce' not in said:
+            print('refused:', self.path, said, flush=True)
+        self.send_response(response.status)
+        for name, value in response.getheaders():
+            if name.lower() not in ('transfer-encoding', 'connection', 'content-length', 'location', 'date', 'server'):
+                self.send_header(name, value)
+        if location:
+            self.send_header('Location', location)
+        self.send_header('Content-Length', str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    do_GET = do_POST = do_HEAD = answer
+
+server = http.server.ThreadingHTTPServer((sys.argv[1], 14001), Directory)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain('/root/pebble/own.crt', '/root/pebble/own.key')
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+END
+systemd-run -q --collect --unit=e2e-twice python3 /root/pebble/twice.py "$at"
+tries=0
+until ss -Hltn 'sport = :14001' | grep -q .; do
+  tries=$((tries + 1)); [ $tries -lt 100 ] || { journalctl -q -u e2e-twice -n 20 >&2; exit 1; }
+  sleep 0.1
+done"#;
 
 /// The directory, on its host and at its address.
 pub struct Directory {
@@ -103,6 +159,16 @@ impl Directory {
         w.on(self.host, "systemctl kill -s CONT e2e-pebble");
     }
 
+    /// From now on another port of its own hands one order out twice.
+    pub fn hands_orders_out_twice(&self, w: &World) {
+        w.on(self.host, &format!("at={}\n{TWICE}", self.address));
+    }
+
+    /// What that port did.
+    pub fn twice(&self, w: &World) -> String {
+        w.on(self.host, "journalctl --sync 2>/dev/null; journalctl -q -o cat --no-pager -u e2e-twice")
+    }
+
     /// How many accounts it has.
     pub fn accounts(&self, w: &World) -> String {
         let told = "i=$(systemctl show --value -p InvocationID e2e-pebble); journalctl --sync 2>/dev/null
@@ -112,7 +178,7 @@ impl Directory {
 
     /// All of it goes, and what hosts were told to trust.
     pub fn end(self, w: &World, hosts: &[&str]) {
-        w.on(self.host, "systemctl kill -s CONT e2e-pebble 2>/dev/null; systemctl stop e2e-pebble e2e-names 2>/dev/null; rm -rf /root/pebble");
+        w.on(self.host, "systemctl kill -s CONT e2e-pebble 2>/dev/null; systemctl stop e2e-twice e2e-pebble e2e-names 2>/dev/null; rm -rf /root/pebble");
         for host in hosts {
             w.on(
                 host,
@@ -122,10 +188,11 @@ impl Directory {
     }
 }
 
-/// What a host trusts beside the world's authorities.
+/// What a host trusts beside the world's authorities. Another one of that name before it is forgotten.
 pub fn trust(w: &World, host: &str, name: &str, pem: &str) {
     let script = format!(
-        "cat >/usr/local/share/ca-certificates/{name}.crt <<'END'\n{pem}\nEND\nupdate-ca-certificates >/dev/null 2>&1"
+        "at=/usr/local/share/ca-certificates/{name}.crt fresh=; [ ! -e $at ] || fresh=--fresh
+         cat >$at <<'END'\n{pem}\nEND\nupdate-ca-certificates $fresh >/dev/null 2>&1"
     );
     w.on(host, &script);
 }
