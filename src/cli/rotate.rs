@@ -47,8 +47,8 @@ fn refused(spec: &SecretSpec) -> (&'static str, &'static str) {
             "rotate what it signs instead; it is good for ten years",
         ),
         Source::Leaf { .. } => (
-            "it only stands in until one from the directory comes, and is shown to nobody any more",
-            "the one that is shown is renewed by its balancer, with another key each time: foobar status tells how long it is good",
+            "it only stands in until one from the directory comes",
+            "that one gets another key each time that its balancer renews it; foobar status tells how long it is good",
         ),
         _ => ("everything that foobar keeps on record is keyed with it", "it leaves no host; leave it as it is"),
     }
