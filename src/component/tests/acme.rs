@@ -218,6 +218,12 @@ fn the_client_asks_when_it_must_and_tells_what_it_hears() {
     let (asked, _, said) = run(&"issue x:orderNotReady\n".repeat(9));
     assert_eq!(asked.matches("issue").count(), 6, "it never ends");
     assert!(said.contains("orderNotReady"), "{said}");
+    // A directory that refuses nonces as it likes.
+    let refused = "update x:badNonce\nupdate x:badNonce\nissue x:badNonce\nissue x:badNonce\nissue x:badNonce\n";
+    assert_eq!(run(refused), ok("update update update issue issue issue issue", "GET set commit"));
+    elsewhere();
+    let (asked, _, said) = run(&"update x:badNonce\n".repeat(9));
+    assert!(asked.matches("update").count() == 5 && said.contains("badNonce"), "{asked}: {said}");
     // One for other names than are wanted, and one that is about to end, which a clock that is ahead makes of a good one.
     let text_of = |text: &str| std::fs::read_to_string(scratch.0.join(text)).unwrap();
     let good = text_of("site.pem").replace("# from http:", "# from https:");
