@@ -14,6 +14,8 @@
 
 #[path = "e2e/acme.rs"]
 mod acme;
+#[path = "e2e/acme_pair.rs"]
+mod acme_pair;
 #[path = "e2e/armed.rs"]
 mod armed;
 #[path = "e2e/back.rs"]
@@ -28,6 +30,8 @@ mod certificate;
 mod damage;
 #[path = "e2e/database.rs"]
 mod database;
+#[path = "e2e/directory.rs"]
+mod directory;
 #[path = "e2e/dns.rs"]
 mod dns;
 #[path = "e2e/drift.rs"]
@@ -223,6 +227,7 @@ cases! {
     sid kills::killed_while_the_application_changes,
     trixie kills::a_host_loses_its_power_in_the_middle,
     sid pair::an_address_moves_and_requests_go_on,
+    sid acme_pair::each_has_its_own_certificate_and_answers_for_the_other,
     trixie pair::both_serve_and_stand_in_for_each_other,
     all secrets::none_was_seen_anywhere,
     all words::all_json_is_what_the_schema_says,

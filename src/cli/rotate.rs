@@ -9,7 +9,7 @@ use super::{
     work::{self, Work},
 };
 use crate::{
-    component::{SecretSpec, Source},
+    component::{SecretSpec, Source, tls::acme::INTERIM},
     plan::{desired::FINGERPRINT_KEY, remove::Removal},
     report::json,
 };
@@ -20,6 +20,7 @@ fn kind(spec: &SecretSpec) -> Option<&'static str> {
         Source::Password if spec.name == FINGERPRINT_KEY => None,
         Source::Password if spec.name.starts_with("mysql-") => Some("a database password"),
         Source::Password => Some("a secret of the app"),
+        Source::Leaf { .. } if spec.name == INTERIM => None,
         Source::Leaf { .. } => Some("a certificate"),
         Source::Account => Some("the key of an ACME account"),
         Source::Given(_) | Source::Kept | Source::Authority { .. } => None,
@@ -44,6 +45,10 @@ fn refused(spec: &SecretSpec) -> (&'static str, &'static str) {
         Source::Authority { .. } => (
             "it is an authority, and whoever trusts it would trust nothing that the next one signs",
             "rotate what it signs instead; it is good for ten years",
+        ),
+        Source::Leaf { .. } => (
+            "it only stands in until one from the directory comes",
+            "that one gets another key each time that its balancer renews it; foobar status tells how long it is good",
         ),
         _ => ("everything that foobar keeps on record is keyed with it", "it leaves no host; leave it as it is"),
     }
@@ -107,6 +112,7 @@ mod tests {
     use super::*;
     use crate::base::secret::Secret;
 
+    /// Those of a site with a certificate of foobar's own, and the one more of a site that gets its own from a directory.
     fn specs() -> Vec<SecretSpec> {
         let spec = |name: &str, source| SecretSpec { name: name.into(), source, homes: vec![] };
         vec![
@@ -118,6 +124,8 @@ mod tests {
             spec("app-mail-key", Source::Given(Secret::new("x"))),
             spec("site-ca", Source::Authority { common_name: "x".into(), names: vec![] }),
             spec("site", Source::Leaf { by: "site-ca".into(), names: vec![], days: 1 }),
+            spec(INTERIM, Source::Leaf { by: "site-ca".into(), names: vec![], days: 1 }),
+            spec("acme-account", Source::Account),
         ]
     }
 
@@ -141,6 +149,9 @@ mod tests {
     #[test]
     fn what_foobar_did_not_make_or_others_rely_on_stays() {
         let kinds: Vec<bool> = specs().iter().map(|s| kind(s).is_some()).collect();
-        assert_eq!(kinds, [false, true, true, true, true, false, false, true]);
+        assert_eq!(kinds, [false, true, true, true, true, false, false, true, false, true]);
+        let why = |name: &str| refused(meant(&specs(), name).unwrap()).0;
+        assert!(why(INTERIM).contains("until one from the directory comes"), "{}", why(INTERIM));
+        assert!(why("site-ca").contains("authority") && why(FINGERPRINT_KEY).contains("keyed with it"));
     }
 }

@@ -320,8 +320,9 @@ impl Work {
         notes.splice(0..0, live.iter().flat_map(|live| live.notes(PLANNED)));
         let key = seal::trait_key(&secrets);
         let traits = seen.iter().map(|(host, observation)| {
-            let asked = observe::collectors(desired.wanted.iter().filter(|w| w.host == *host));
-            (host.clone(), seal::traits(observation, asked.into_values(), key))
+            let wanted = || desired.wanted.iter().filter(|w| w.host == *host);
+            let unbound = wanted().flat_map(|w| w.resource.unbound());
+            (host.clone(), seal::traits(observation, observe::collectors(wanted()).into_values(), unbound, key))
         });
         let clocks = clock::off(&seen, mint.now());
         let generation = journal::next(&seen);

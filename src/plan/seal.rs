@@ -74,12 +74,20 @@ pub struct Moved {
     pub what: Vec<String>,
 }
 
-/// The traits of a host. They are keyed, so that nobody can try candidates for a secret that a host keeps; `key` is what
-/// the hosts keep for that, or nothing where they keep nothing at all.
-pub fn traits<'a>(seen: &Observation, asked: impl IntoIterator<Item = &'a Collector>, key: &str) -> Traits {
+/// The traits of a host, but for what is `unbound` ([`crate::resource::Resource::unbound`]). They are keyed, so that nobody
+/// can try candidates for a secret that a host keeps; `key` is what the hosts keep for that, or nothing where they keep
+/// nothing at all.
+pub fn traits<'a>(
+    seen: &Observation,
+    asked: impl IntoIterator<Item = &'a Collector>,
+    unbound: impl IntoIterator<Item = (&'a Collector, String)>,
+    key: &str,
+) -> Traits {
+    let unbound: BTreeSet<(&str, String)> = unbound.into_iter().map(|(c, name)| (c.name, name)).collect();
+    let is_bound = |collector: &Collector, name: &str| !unbound.contains(&(collector.name, name.to_owned()));
     let mut traits = Traits::new();
     for collector in asked {
-        for (name, lines) in seen.lasting(collector) {
+        for (name, lines) in seen.lasting(collector).filter(|(name, _)| is_bound(collector, name)) {
             let mut parts = vec!["trait", key, collector.name, name];
             for line in lines {
                 parts.push("\n");
@@ -104,6 +112,7 @@ fn in_words(name: &str) -> String {
         ("account", name) => format!("the account {name}"),
         ("releases", root) => format!("the releases under {root}"),
         ("stored", name) => format!("the secret {name} that it keeps"),
+        ("haproxy_shown", _) => "the certificate that its balancer shows".into(),
         ("traffic", _) => "who gets requests from its balancer".into(),
         ("owned", _) => "what it notes as foobar's own".into(),
         ("ruleset", _) => "its firewall".into(),
@@ -240,7 +249,7 @@ mod tests {
     }
 
     fn sealed(steps: Vec<Step>) -> Sealed {
-        let traits_of = |lines| traits(&observation(lines), [&FACTS], "key");
+        let traits_of = |lines| traits(&observation(lines), [&FACTS], [], "key");
         Sealed::new(Sealed {
             foobar_plan: SCHEMA,
             foobar: env!("CARGO_PKG_VERSION").into(),
@@ -284,7 +293,7 @@ mod tests {
     #[test]
     fn what_moved_is_named_and_what_moves_by_itself_is_not() {
         let kept = sealed(vec![]);
-        let now = |lines: &str| BTreeMap::from([(host("web-01"), traits(&observation(lines), [&FACTS], "key"))]);
+        let now = |lines: &str| BTreeMap::from([(host("web-01"), traits(&observation(lines), [&FACTS], [], "key"))]);
         assert_eq!(kept.moved(&now("system\tdebian\tbookworm\nfree\t9\t/")), []);
         let moved = kept.moved(&now("system\tdebian\ttrixie\nhostkey\ted25519\tAAAA"));
         assert_eq!(moved.len(), 1);
@@ -299,11 +308,28 @@ mod tests {
         let mut seen = Observation::default();
         seen.add("stored", "pw\tc2VjcmV0");
         let stored = &crate::resource::stored::STORED;
-        let one = traits(&seen, [stored], "key");
-        assert_ne!(one, traits(&seen, [stored], "other key"));
+        let one = traits(&seen, [stored], [], "key");
+        assert_ne!(one, traits(&seen, [stored], [], "other key"));
         let mut other = Observation::default();
         other.add("stored", "pw\tb3RoZXI=");
-        assert_ne!(one, traits(&other, [stored], "key"));
+        assert_ne!(one, traits(&other, [stored], [], "key"));
+    }
+
+    #[test]
+    fn what_a_resource_is_not_bound_to_moves_nothing() {
+        let seen = |serial: &str| {
+            let mut seen = observation("system\tdebian\tbookworm");
+            seen.add("stored", &format!("one\t{serial}\ntwo\t1"));
+            seen
+        };
+        let stored = &crate::resource::stored::STORED;
+        let of = |serial, unbound: &[&str]| {
+            traits(&seen(serial), [&FACTS, stored], unbound.iter().map(|name| (stored, (*name).to_owned())), "key")
+        };
+        assert_ne!(of("1", &[]), of("2", &[]));
+        assert_eq!(of("1", &["one"]), of("2", &["one"]));
+        assert_ne!(of("1", &["two"]), of("2", &["two"]), "the other one still counts");
+        assert_eq!(of("1", &["one"]).len(), 2);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! for; and a unit of the host's own gets another one where it does not fit. How that unit does it is not known here.
 
 use super::{
-    Action, Change, Collector, Drift, Impact, Probe, Refusal, Resource, ResourceId, Seen, files::File, files::Files,
+    Action, Change, Collector, Drift, Impact, Probe, Refusal, Resource, ResourceId, Seen,
+    files::{FILES, File, Files},
     owned::Owned,
 };
 use crate::base::{
@@ -64,6 +65,11 @@ impl Resource for Interim {
 
     fn written(&self) -> Vec<File> {
         vec![self.file.clone()]
+    }
+
+    // The client renews what is there, by a timer of its own: which one it is binds no plan.
+    fn unbound(&self) -> Vec<(&'static Collector, String)> {
+        vec![(&FILES, self.file.path.clone()), (&ISSUED, self.file.path.clone())]
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {
@@ -164,6 +170,10 @@ impl Resource for Issued {
 
     fn probes(&self) -> Vec<Probe> {
         vec![Probe::new(&ISSUED, [self.path.clone()]), self.shown.clone()]
+    }
+
+    fn unbound(&self) -> Vec<(&'static Collector, String)> {
+        vec![(&ISSUED, self.path.clone()), (self.shown.collector, self.path.clone())]
     }
 
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal> {

@@ -431,6 +431,12 @@ pub trait Resource: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What of its answers, by collector and key, changes while nobody changes the host, and means nothing beyond what
+    /// [`Resource::diff`] makes of it: a kept plan is not bound to it, only to what a plan made anew would do about it.
+    fn unbound(&self) -> Vec<(&'static Collector, String)> {
+        Vec::new()
+    }
+
     /// What differs, and the script that mends it; none where nothing does. Pure.
     fn diff(&self, seen: &Seen<'_>) -> Result<Option<Change>, Refusal>;
 

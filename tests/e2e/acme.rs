@@ -3,68 +3,12 @@
 //! never stop, and all of it goes again.
 
 use super::{
+    directory::{Directory, trust},
     load::Load,
-    world::{HOSTS, World, until},
+    sealed::elsewhere,
+    world::{HOSTS, SESSION_KEY, World, until},
 };
-use std::{fs, time::Duration};
-
-const DIRECTORY: &str = "https://127.0.0.1:14000/dir";
-
-/// Installs the directory on a host, with a certificate of its own of an authority that nobody knows yet.
-const INSTALL: &str = r#"set -e
-systemctl stop e2e-pebble e2e-names 2>/dev/null || :
-export DEBIAN_FRONTEND=noninteractive
-[ -x /usr/bin/pebble ] || for try in 1 2 3; do
-  { apt-get -q update && apt-get -q -y install --no-install-recommends pebble; } >/run/pebble.log 2>&1 && break
-  [ $try != 3 ] || { tail -n 5 /run/pebble.log >&2; exit 1; }
-done
-mkdir -p /root/pebble && cd /root/pebble
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.crt -days 99 -subj '/CN=of the directory' 2>/dev/null
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.csr -subj /CN=directory 2>/dev/null
-printf 'subjectAltName=IP:127.0.0.1\n' >ext
-openssl x509 -req -in own.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 90 -extfile ext -out own.crt 2>/dev/null
-cat >pebble.json <<'END'
-{ "pebble": { "listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000", "certificate": "/root/pebble/own.crt",
-  "privateKey": "/root/pebble/own.key", "httpPort": 80, "tlsPort": 443, "ocspResponderURL": "", "externalAccountBindingRequired": false } }
-END
-"#;
-
-/// What the directory asks for addresses, which leads each name to the one in `address`.
-const NAMES: &str = r#"set -e
-systemctl stop e2e-names 2>/dev/null || :
-# Each of its versions calls its ports by other names.
-has() { pebble-challtestsrv -h 2>&1 | grep -q "^ *$1 "; }
-doh= dns=-dnsserver
-if has -doh; then doh=-doh=; fi
-if has -dns01; then dns=-dns01; fi
-systemd-run -q --collect --unit=e2e-names pebble-challtestsrv -defaultIPv4 "$address" -defaultIPv6 '' "$dns" 127.0.0.1:8053 -http01 '' -https01 '' -tlsalpn01 '' $doh -management 127.0.0.1:8055
-tries=0
-until ss -Hlun 'sport = :8053' | grep -q . && ss -Hltn 'sport = :8053' | grep -q .; do
-  tries=$((tries + 1)); [ $tries -lt 100 ] || { journalctl -q -u e2e-names -n 20 >&2; exit 1; }
-  sleep 0.1
-done"#;
-
-/// Starts it; prints the root that it signs with.
-const START: &str = r#"set -e
-cd /root/pebble
-systemd-run -q --collect --unit=e2e-pebble -E PEBBLE_VA_NOSLEEP=1 pebble -config /root/pebble/pebble.json -strict -dnsserver 127.0.0.1:8053
-say() { printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$1" | timeout 5 openssl s_client -quiet -connect 127.0.0.1:15000 2>/dev/null; }
-tries=0
-until say /roots/0 | sed -n '/BEGIN CERT/,/END CERT/p' >root.crt && [ -s root.crt ]; do
-  tries=$((tries + 1)); [ $tries -lt 100 ] || { journalctl -q -u e2e-pebble -n 20 >&2; exit 1; }
-  sleep 0.1
-done
-cat root.crt"#;
-
-const END: &str = "systemctl stop e2e-pebble e2e-names 2>/dev/null; rm -rf /root/pebble";
-
-/// What a host trusts beside the world's authorities.
-fn trust(w: &World, host: &str, name: &str, pem: &str) {
-    let script = format!(
-        "cat >/usr/local/share/ca-certificates/{name}.crt <<'END'\n{pem}\nEND\nupdate-ca-certificates >/dev/null 2>&1"
-    );
-    w.on(host, &script);
-}
+use std::{fs, net::Ipv4Addr, time::Duration};
 
 /// The fingerprint and the issuer of what visitors are shown.
 fn shown(w: &World) -> String {
@@ -81,14 +25,15 @@ fn get(w: &World, root: &str, name: &str) -> bool {
 pub fn a_directory_gives_renews_and_is_left_again(w: &mut World) {
     w.converge();
     w.authority();
-    w.on("lb-01", INSTALL);
+    let directory = Directory::installed(w, "lb-01", Ipv4Addr::LOCALHOST);
+    let url = directory.url();
     w.topology = w.original()
-        + &format!("\ntls: {{ certificate: {{ acme: {{ email: ops@foobar.com, directory: '{DIRECTORY}' }} }} }}\n");
+        + &format!("\ntls: {{ certificate: {{ acme: {{ email: ops@foobar.com, directory: '{url}' }} }} }}\n");
 
     // It is down: that is told, nothing else is held up, and what was shown goes on.
     let before = shown(w);
     let run = w.foobar(&["apply", "--yes"]);
-    run.ends(1).says(&["no certificate came from", DIRECTORY, "cannot be reached from this host, or is down"]);
+    run.ends(1).says(&["no certificate came from", &url, "cannot be reached from this host, or is down"]);
     assert_eq!(shown(w), before);
     assert!(get(w, "ca.crt", "www.foobar.com"));
     // What nobody wants any more goes when all else is done.
@@ -99,22 +44,18 @@ pub fn a_directory_gives_renews_and_is_left_again(w: &mut World) {
         .says(&["it is foobar's interim one", "its last run ended with exit-code"]);
 
     // It is there, and finds somebody else by the site's names.
-    let root = w.on("lb-01", START);
+    let root = directory.start(w);
     fs::write(w.dir.join("root.crt"), &root).unwrap();
     if std::env::var("FOOBAR_E2E_LONG").as_deref() == Ok("1") {
         w.foobar(&["apply", "--yes"]).ends(1).says(&["does not trust the directory's own certificate"]);
     }
-    let own = w.on("lb-01", "cat /root/pebble/ca.crt");
-    trust(w, "lb-01", "e2e-directory", &own);
+    trust(w, "lb-01", "e2e-directory", &directory.own(w));
     HOSTS.iter().for_each(|host| trust(w, host, "e2e-root", &root));
-    let lead = |w: &World, host: &str| {
-        w.on("lb-01", &format!("address={}\n{NAMES}", w.lab.address(host).unwrap()));
-    };
-    lead(w, "web-01");
+    directory.lead(w, w.lab.address("web-01").unwrap());
     let run = w.foobar(&["apply", "--yes"]);
     run.ends(1).says(&["urn:ietf:params:acme:error:", "Each name of the site must lead to the balancers"]);
     assert_eq!(shown(w), before);
-    lead(w, "lb-01");
+    directory.lead(w, w.lab.address("lb-01").unwrap());
 
     w.apply(&[]).says(&["get the certificate from"]);
     w.is_converged();
@@ -124,10 +65,14 @@ pub fn a_directory_gives_renews_and_is_left_again(w: &mut World) {
     let status = w.foobar(&["status", "--json"]).json();
     assert!(status["hosts"][0]["seen"]["certificate_days"].as_i64().is_some_and(|days| days > 60), "{status:#}");
 
-    // Another one by the timer's own unit, as it is when one is about to end.
+    // Another one by the timer's own unit, as it is when one is about to end. Meanwhile two plans are kept: one about
+    // something else, and one about that.
     let first = shown(w);
+    let [other, same] = ["other.plan", "same.plan"].map(|name| w.dir.join(name).display().to_string());
+    w.topology = w.topology.replace("round-robin", "least-connections");
+    w.foobar(&["plan", "-o", &other]).ends(0);
     w.on("lb-01", "sed -i '1s/.*/# from elsewhere/' /etc/haproxy/certs/site.pem");
-    w.foobar(&["plan"]).ends(0).says(&["the one that is there is from elsewhere"]);
+    w.foobar(&["plan", "-o", &same]).ends(0).says(&["the one that is there is from elsewhere"]);
     let worker = w.on("lb-01", "systemctl show --value -p InvocationID haproxy");
     let load = Load::start(w);
     for _ in 0..2 {
@@ -141,7 +86,10 @@ pub fn a_directory_gives_renews_and_is_left_again(w: &mut World) {
     assert_eq!(w.on("lb-01", "systemctl show --value -p InvocationID haproxy"), worker);
     let second = shown(w);
     assert!(second != first && second.contains("Pebble Intermediate CA"), "{second}");
+    elsewhere(w, &["apply", &same], SESSION_KEY).ends(5).says(&["no longer to do: get the certificate from"]);
+    elsewhere(w, &["apply", &other], SESSION_KEY).ends(0).says(&["balance leastconn"]);
     w.is_converged();
+    assert_eq!(shown(w), second);
     // One that is not due is not asked for, and a balancer that starts anew shows what is on disk.
     w.on("lb-01", "systemctl start foobar-acme.service && systemctl restart haproxy");
     assert!(until(Duration::from_secs(10), || shown(w) == second), "{}", shown(w));
@@ -152,7 +100,7 @@ pub fn a_directory_gives_renews_and_is_left_again(w: &mut World) {
     w.apply(&[]).says(&["write interim certificate", "get the certificate from"]);
     w.is_converged();
     assert!(shown(w) != second && shown(w).contains("Pebble Intermediate CA"), "{}", shown(w));
-    nothing_was_said(w);
+    nothing_was_said(w, "lb-01");
 
     // Back to the private authority's: all of it goes.
     w.topology = w.original();
@@ -164,16 +112,13 @@ pub fn a_directory_gives_renews_and_is_left_again(w: &mut World) {
     assert_eq!(w.on("lb-01", "systemctl is-active foobar-acme.timer || :").trim(), "inactive");
     assert!(!shown(w).contains("Pebble"), "{}", shown(w));
     w.foobar(&["verify"]).ends(0);
-    w.on("lb-01", END);
-    for host in HOSTS {
-        w.on(host, "rm -f /usr/local/share/ca-certificates/e2e-*.crt; update-ca-certificates --fresh >/dev/null 2>&1");
-    }
+    directory.end(w, &HOSTS);
 }
 
 /// Neither the account's key nor the certificate's was seen where others look: `secrets.rs` comes when they are gone.
-fn nothing_was_said(w: &World) {
+pub fn nothing_was_said(w: &World, host: &str) {
     let keys = w.on(
-        "lb-01",
+        host,
         "sed -n 2p /var/lib/foobar/secrets/acme-account.key; sed -n '/BEGIN PRIVATE/{n;p}' /etc/haproxy/certs/site.pem",
     );
     let keys: Vec<&str> = keys.lines().filter(|k| k.len() > 40).collect();
@@ -190,5 +135,5 @@ fn nothing_was_said(w: &World) {
          cp /root/e2e-keys /run/e2e-planted; find /run -xdev -type f -exec grep -lF -f /root/e2e-keys {{}} +; rm /root/e2e-keys /run/e2e-planted",
         keys.join("\\n")
     );
-    assert_eq!(w.on("lb-01", &search), "/run/e2e-planted\n", "a key lies open, or the search finds nothing at all");
+    assert_eq!(w.on(host, &search), "/run/e2e-planted\n", "a key lies open, or the search finds nothing at all");
 }

@@ -15,10 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-const BALANCERS: [&str; 2] = ["lb-01", "lb-02"];
+pub const BALANCERS: [&str; 2] = ["lb-01", "lb-02"];
 
 /// What an address may be away for: the bound that foobar is made to.
-const MOST: f64 = 4.0;
+pub const MOST: f64 = 4.0;
 
 const TOPOLOGY: &str = "\
 site: www.foobar.com
@@ -59,7 +59,7 @@ def app(environ, start):
 ";
 
 /// Runs a case on the hosts, which stay for the next one, unless it fails; all that was said is kept either way.
-fn with(w: &mut World, case: impl FnOnce(&mut World)) {
+pub fn with(w: &mut World, case: impl FnOnce(&mut World)) {
     let mut pair = made(w);
     let ended = catch_unwind(AssertUnwindSafe(|| {
         pair.converge();
@@ -89,7 +89,7 @@ fn made(w: &mut World) -> World {
 }
 
 /// Where an address is, asked of every balancer but these.
-fn holders(w: &World, address: &str, but: &[&str]) -> Vec<&'static str> {
+pub fn holders(w: &World, address: &str, but: &[&str]) -> Vec<&'static str> {
     let holds =
         |host: &&&str| w.lab.exec(host, &format!("ip -o -4 addr show | grep -qF ' {address}/'")).is_ok_and(|o| o.ok());
     BALANCERS.iter().filter(|b| !but.contains(b)).filter(holds).copied().collect()
@@ -100,13 +100,13 @@ fn other(host: &str) -> &'static str {
 }
 
 /// A visitor who asks an address again and again, over a new connection each time.
-struct Visitor {
+pub struct Visitor {
     dir: PathBuf,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Visitor {
-    fn start(w: &World, address: &str) -> Self {
+    pub fn start(w: &World, address: &str) -> Self {
         let dir = w.dir.join(format!("visitor-{address}"));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
@@ -137,13 +137,13 @@ impl Visitor {
     }
 
     /// Waits for more answers than there are now.
-    fn goes_on(&self) -> bool {
+    pub fn goes_on(&self) -> bool {
         let before = self.answers().len();
         until(Duration::from_secs(15), || self.answers().len() >= before + 5)
     }
 
     /// The longest time without an answer, in seconds, and how many requests were made and answered.
-    fn stop(mut self) -> (f64, usize, usize) {
+    pub fn stop(mut self) -> (f64, usize, usize) {
         assert!(self.goes_on(), "there are no answers any more");
         fs::write(self.dir.join("stop"), "").unwrap();
         let all = self.answers();
@@ -161,13 +161,13 @@ impl Drop for Visitor {
 }
 
 /// Every balancer runs what it should, and each address is on one of them.
-fn is_well(w: &World, addresses: &[String]) -> bool {
+pub fn is_well(w: &World, addresses: &[String]) -> bool {
     let runs = |host: &str| w.lab.exec(host, "systemctl -q is-active haproxy keepalived").is_ok_and(|o| o.ok());
     BALANCERS.iter().all(|b| runs(b)) && addresses.iter().all(|a| holders(w, a, &[]).len() == 1)
 }
 
 /// One way in which a balancer is lost, and the way back. Both are given the host that has the address.
-struct Loss {
+pub struct Loss {
     what: &'static str,
     lose: fn(&World, &str),
     heal: fn(&World, &str),
@@ -185,7 +185,7 @@ fn cut(w: &World, host: &str, lose: &str, heal: &str) {
     w.on(host, &format!("rm -f /run/e2e-heal; systemd-run -q --collect --unit=e2e-heal {by_itself}; systemd-run -q --collect --unit=e2e-cut sh -c '{script}'"));
 }
 
-const LOSSES: &[Loss] = &[
+pub const LOSSES: &[Loss] = &[
     Loss {
         what: "haproxy is stopped",
         lose: |w, host| on(w, host, "systemctl stop haproxy"),
@@ -229,7 +229,7 @@ const LOSSES: &[Loss] = &[
 ];
 
 /// Loses the balancer that has an address; answers for how long there was no answer at it, until all is well again.
-fn lose(w: &mut World, loss: &Loss, address: &str, all: &[String]) -> f64 {
+pub fn lose(w: &mut World, loss: &Loss, address: &str, all: &[String]) -> f64 {
     let [host] = holders(w, address, &[])[..] else { panic!("{}: {address} is not on one balancer", loss.what) };
     let visitor = Visitor::start(w, address);
     (loss.lose)(w, host);

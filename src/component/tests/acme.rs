@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::resource::{acme::Issued, service::Service};
+use std::collections::BTreeSet;
 
 fn wanted(site: &Site) -> Desired {
     let mut desired = Desired::default();
@@ -60,6 +61,29 @@ fn balancers_share_an_account_and_nothing_else() {
         (line, file(&site, host, "/etc/haproxy/acme-account.map"))
     };
     assert_eq!(part("lb-01"), part("lb-02"));
+}
+
+/// A renewal by the timer changes whatever is asked about the certificate's file: a kept plan is bound to none of that, and to
+/// all else. One that foobar makes or the user brings is bound as any file is.
+#[test]
+fn which_certificate_the_client_got_binds_no_plan() {
+    let of = |topology| {
+        let desired = wanted(&testing::site(topology));
+        let here: Vec<_> = desired.wanted.iter().filter(|w| w.host.as_str() == "lb-01").collect();
+        let asked = here.iter().flat_map(|w| w.resource.probes());
+        let asked = asked.filter(|p| p.args.iter().any(|a| a == super::haproxy::CERTIFICATE)).map(|p| p.collector.name);
+        let unbound = here.iter().flat_map(|w| w.resource.unbound());
+        let unbound = unbound.map(|(collector, name)| {
+            assert_eq!(name, super::haproxy::CERTIFICATE);
+            collector.name
+        });
+        (asked.collect::<BTreeSet<_>>(), unbound.collect::<BTreeSet<_>>())
+    };
+    let (asked, unbound) = of(testing::certified());
+    assert_eq!(asked, unbound);
+    assert!(["files", "haproxy_shown", "issued"].iter().all(|name| asked.contains(name)), "{asked:?}");
+    let (asked, unbound) = of(testing::topology());
+    assert!(asked.contains("files") && unbound.is_empty(), "{asked:?} {unbound:?}");
 }
 
 #[test]
@@ -191,13 +215,18 @@ fn the_client_asks_when_it_must_and_tells_what_it_hears() {
         scratch.write("site.pem", &text.replace("# from https", "# from http"));
     };
     elsewhere();
-    let raced =
-        "update there is no account\nnew failed to create account\nissue x:orderNotReady\nissue x:orderNotReady\n";
+    let raced = "update there is no account\nnew failed to create account\nissue uacme: failed to start challenge at x\nissue x:orderNotReady\n";
     assert_eq!(run(raced), ok("update new update issue issue issue", "GET set commit"));
     elsewhere();
     let (asked, _, said) = run(&"issue x:orderNotReady\n".repeat(9));
     assert_eq!(asked.matches("issue").count(), 6, "it never ends");
     assert!(said.contains("orderNotReady"), "{said}");
+    // A directory that refuses nonces as it likes.
+    let refused = "update x:badNonce\nupdate x:badNonce\nissue x:badNonce\nissue x:badNonce\nissue x:badNonce\n";
+    assert_eq!(run(refused), ok("update update update issue issue issue issue", "GET set commit"));
+    elsewhere();
+    let (asked, _, said) = run(&"update x:badNonce\n".repeat(9));
+    assert!(asked.matches("update").count() == 5 && said.contains("badNonce"), "{asked}: {said}");
     // One for other names than are wanted, and one that is about to end, which a clock that is ahead makes of a good one.
     let text_of = |text: &str| std::fs::read_to_string(scratch.0.join(text)).unwrap();
     let good = text_of("site.pem").replace("# from http:", "# from https:");
