@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 use time::{OffsetDateTime, macros::format_description};
@@ -63,19 +63,57 @@ pub fn write_shared(path: &Path, text: &str) -> Result<(), String> {
     write_whole(path, text, 0o666)
 }
 
+/// Whether a file can be written there, before anybody takes the time to make what goes into it; it is not touched. `Err`
+/// says why not.
+pub fn can_write(path: &Path) -> Result<(), String> {
+    let at = Place::of(path);
+    let made = match at.is_stream {
+        true => Ok(()),
+        false if at.file.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        false => fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&at.new).map(drop),
+    };
+    if made.is_ok() && !at.is_stream {
+        let _ = fs::remove_file(&at.new);
+    }
+    made.map_err(|e| format!("{}: {}", path.display(), plain(&e)))
+}
+
+/// Where a text goes.
+struct Place {
+    /// The file itself, where a link leads to it.
+    file: PathBuf,
+    /// Where it is written before it takes its place.
+    new: PathBuf,
+    /// A terminal, a pipe or another device: nothing takes its place.
+    is_stream: bool,
+}
+
+impl Place {
+    fn of(path: &Path) -> Self {
+        let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let mut new = file.clone().into_os_string();
+        new.push(format!(".{}.new", std::process::id()));
+        let is_stream = fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir());
+        Self { file, new: new.into(), is_stream }
+    }
+}
+
 fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), String> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".{}.new", std::process::id()));
-    let new = Path::new(&new);
+    let at = Place::of(path);
     let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(new)?;
+        if at.is_stream {
+            return fs::OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes());
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&at.new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(new, path)
+        fs::rename(&at.new, &at.file)
     };
     write().map_err(|e| {
-        // What could not be finished is of no use to anyone.
-        let _ = fs::remove_file(new);
+        if !at.is_stream {
+            // What could not be finished is of no use to anyone.
+            let _ = fs::remove_file(&at.new);
+        }
         format!("{}: {}", path.display(), plain(&e))
     })
 }
@@ -83,7 +121,10 @@ fn write_whole(path: &Path, text: &str, mode: u32) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{
+        io::Read as _,
+        os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
+    };
 
     #[test]
     fn a_private_file_is_private_whole_or_absent() {
@@ -96,7 +137,24 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let why = write_private(&dir.join("no/such/a.plan"), "x").unwrap_err();
         assert!(why.contains("no/such/a.plan: no such file"), "{why}");
+        assert_eq!(can_write(&dir.join("no/such/a.plan")).unwrap_err(), why);
+        assert!(can_write(&dir).unwrap_err().contains("is a directory"), "{:?}", can_write(&dir));
+        assert_eq!((can_write(&dir.join("b.plan")), can_write(&file)), (Ok(()), Ok(())));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "two");
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing is left beside it");
+        // A link goes on leading there, and a device stays one.
+        let link = dir.join("link.plan");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_private(&link, "three").unwrap();
+        assert!(link.is_symlink() && fs::read_to_string(&file).unwrap() == "three");
+        let (mut heard, pipe) = io::pipe().unwrap();
+        let at = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+        assert_eq!(can_write(Path::new(&at)), Ok(()));
+        write_shared(Path::new(&at), "through").unwrap();
+        drop(pipe);
+        let mut said = String::new();
+        heard.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "through");
         fs::remove_dir_all(&dir).unwrap();
     }
 

@@ -78,6 +78,9 @@ pub async fn run(screen: &Screen, args: &VerifyArgs) -> Result<Exit, Exit> {
         screen.data(&listed(&work, chosen, format));
         return Ok(Exit::Done);
     }
+    for file in [&args.out, &args.report].into_iter().flatten() {
+        local::can_write(file).map_err(|why| cannot_write(screen, &why))?;
+    }
     if let Some(every) = args.choice.watch {
         return watch(screen, args, work, every).await;
     }
@@ -172,10 +175,12 @@ fn files(screen: &Screen, args: &VerifyArgs, work: &Work, made: &Made) -> Result
 }
 
 fn write(screen: &Screen, file: &Path, text: &str) -> Result<(), Exit> {
-    local::write_shared(file, text).map_err(|why| {
-        screen.problem("foobar::local", &why, "name a file that you may write");
-        Exit::Failed
-    })
+    local::write_shared(file, text).map_err(|why| cannot_write(screen, &why))
+}
+
+fn cannot_write(screen: &Screen, why: &str) -> Exit {
+    screen.problem("foobar::local", why, "name a file that you may write");
+    Exit::Failed
 }
 
 /// What else is to be said, and the exit status.

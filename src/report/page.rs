@@ -84,19 +84,12 @@ fn sign(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// What does not hold, then what could not be looked at, each with what was seen and what to do.
+/// Who is away, which much of the rest may come of; what does not hold; then what could not be looked at. Each with what was
+/// seen and what to do.
 fn broken(view: &View<'_>) -> String {
     let checks = in_order(view.verified.checks);
     let away: BTreeSet<&HostName> = view.away.iter().map(|e| &e.host).collect();
     let mut out = String::new();
-    let mut failed: Vec<&Checked> = checks.iter().copied().filter(|c| failing(c)).collect();
-    // Where most of it fails is where it began, more often than not; the rest tells of it from elsewhere.
-    let about = |c: &Checked| (c.component, subjects(view.site, c).first().map(|h| (*h).clone()));
-    let alike = |c: &Checked| view.verified.checks.iter().filter(|o| failing(o) && about(o) == about(c)).count();
-    failed.sort_by_key(|c| (std::cmp::Reverse(alike(c)), about(c)));
-    for check in failed {
-        out += &article(view, check, "", "");
-    }
     for error in view.away {
         let host = &error.host;
         let made = checks.iter().filter(|c| c.host == *host).count();
@@ -107,6 +100,14 @@ fn broken(view: &View<'_>) -> String {
             xml(&error.what),
             steps(&[xml(&error.help)])
         );
+    }
+    let mut failed: Vec<&Checked> = checks.iter().copied().filter(|c| failing(c)).collect();
+    // Where most of it fails is where it began, more often than not; the rest tells of it from elsewhere.
+    let about = |c: &Checked| (c.component, subjects(view.site, c).first().map(|h| (*h).clone()));
+    let alike = |c: &Checked| view.verified.checks.iter().filter(|o| failing(o) && about(o) == about(c)).count();
+    failed.sort_by_key(|c| (std::cmp::Reverse(alike(c)), about(c)));
+    for check in failed {
+        out += &article(view, check, "", "");
     }
     // What a host that is away could not be asked is told with the host.
     for check in checks.iter().filter(|c| matches!(c.verdict, Verdict::Error(_)) && !away.contains(&c.host)) {
@@ -268,12 +269,12 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_comes_first_with_what_was_seen_and_what_to_do() {
+    fn who_is_away_comes_first_then_what_failed_with_what_was_seen_and_what_to_do() {
         let page = page(&some(), &away());
         let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not in\n{page}"));
-        assert!(at("1 check does not hold.") < at("web-01 answers /healthz"));
-        assert!(at("web-01 answers /healthz") < at("web-02 could not be spoken to"));
-        assert!(at("web-02 could not be spoken to") < at("could not be checked: asked for ␛[2J"));
+        assert!(at("1 check does not hold.") < at("web-02 could not be spoken to"));
+        assert!(at("web-02 could not be spoken to") < at("web-01 answers /healthz"));
+        assert!(at("web-01 answers /healthz") < at("could not be checked: asked for ␛[2J"));
         assert!(at("What to look at") < at("<svg") && at("<svg") < at("All checks"));
         assert!(page.contains("foobar plan -l web-01") && page.contains("journalctl -u nginx.service -n 50"));
         assert!(page.contains("foobar verify --only nginx/web-01-answers-healthz"));
