@@ -21,7 +21,7 @@
 //! | 4 | `topology/` | the user's YAML: parse, locate, validate, lints |
 //! | 5 | `plan/` | desired, observed, settled secrets, diff, what is taken away, what is rebooted, order; the lease and the generations of a host, as scripts and what they say |
 //! | 6 | `event/` | the border between doing and showing |
-//! | 7 | `transport/` | one method, `run(host, script)`; `ssh.rs` is the one that uses the network |
+//! | 7 | `transport/` | one method, `run(host, script)`, and beside it connections that are tried from this machine and carry nothing; `ssh.rs` and `reach.rs` are the ones that use the network |
 //! | 8 | `engine/` | generic effects: observe, apply (a ready-queue over the graph), what goes back after a failure, hosts that reboot, drills, leases, verify, and the mint of secrets |
 //! | 9 | `report/` | events and plans into text, live progress, JSON lines, pictures and pages |
 //! | 10 | `cli/` | clap, exit codes, reading local files, one short recipe a command |

@@ -6,6 +6,7 @@ pub mod digest;
 pub mod dns;
 pub mod jwk;
 pub mod name;
+pub mod reach;
 pub mod scan;
 pub mod script;
 pub mod secret;

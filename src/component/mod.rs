@@ -29,6 +29,7 @@ mod tests;
 use crate::{
     base::{
         name::{HostName, PackageName},
+        reach::{Reached, Try},
         script::Script,
         secret::Secret,
         template::TemplateError,
@@ -181,6 +182,8 @@ pub struct Answer {
     /// When it was asked and when its answer was there, in milliseconds since the epoch by the control machine's clock; of
     /// a check that is made by itself alone.
     pub between: Option<(i64, i64)>,
+    /// What the connections met that were tried from the control machine beside it.
+    pub reached: Reached,
 }
 
 type Alone = dyn Fn(&Answer) -> Verdict + Send + Sync;
@@ -210,6 +213,8 @@ pub struct Check {
     pub judge: Judge,
     /// Whether it is made by itself, behind the others, so that little time lies between question and answer.
     pub is_timed: bool,
+    /// Connections that the control machine tries for it meanwhile.
+    pub tries: Vec<Try>,
 }
 
 /// What a check is called where it is chosen or counted: `nginx/web-01-answers-healthz`. It is made of the words of what
@@ -256,7 +261,7 @@ impl Check {
         script: Script,
         judge: Judge,
     ) -> Self {
-        Self { component, title: title.into(), host: host.clone(), script, judge, is_timed: false }
+        Self { component, title: title.into(), host: host.clone(), script, judge, is_timed: false, tries: Vec::new() }
     }
 
     /// What its answer means, where no other host gave one.
@@ -270,6 +275,12 @@ impl Check {
     /// The same check, made by itself with the time taken.
     pub fn timed(mut self) -> Self {
         self.is_timed = true;
+        self
+    }
+
+    /// The same check, for which the control machine tries these connections meanwhile.
+    pub fn trying(mut self, tries: Vec<Try>) -> Self {
+        self.tries = tries;
         self
     }
 

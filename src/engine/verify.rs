@@ -2,7 +2,7 @@
 //! are about, and what their answers mean, they say themselves.
 
 use crate::{
-    base::{name::HostName, script::Script},
+    base::{name::HostName, reach::Try, script::Script},
     component::{Answer, Check, Judge, Verdict},
     event::{Event, Events},
     transport::{Transport, TransportError},
@@ -96,9 +96,15 @@ async fn ask(transport: &impl Transport, host: &HostName, all: &[usize], checks:
     let (timed, plain): (Vec<usize>, Vec<usize>) = all.iter().partition(|n| checks[**n].is_timed);
     let mut heard = Heard { host: host.clone(), answers: BTreeMap::new(), error: None };
     let first = script(&plain.iter().map(|n| (*n, &checks[*n])).collect::<Vec<_>>());
-    match transport.run(host, &first, &|_| {}).await {
+    let tries: Vec<Try> = plain.iter().flat_map(|n| checks[*n].tries.iter().copied()).collect();
+    let (reply, reached) = tokio::join!(transport.run(host, &first, &|_| {}), transport.reach(&tries));
+    match reply {
         Ok(reply) => heard.answers = parse(&reply.stdout),
         Err(error) => heard.error = Some(error),
+    }
+    for (n, answer) in &mut heard.answers {
+        let tried = checks.get(*n).into_iter().flat_map(|check| &check.tries);
+        answer.reached = tried.filter_map(|t| Some((t.to, *reached.get(&t.to)?))).collect();
     }
     for n in timed {
         if heard.error.is_some() {
@@ -108,7 +114,8 @@ async fn ask(transport: &impl Transport, host: &HostName, all: &[usize], checks:
         match transport.run(host, &checks[n].script, &|_| {}).await {
             Ok(reply) => {
                 let stdout = String::from_utf8_lossy(&reply.stdout).into_owned();
-                let answer = Answer { status: reply.status, stdout, between: Some((asked, now())) };
+                let answer =
+                    Answer { status: reply.status, stdout, between: Some((asked, now())), ..Answer::default() };
                 heard.answers.insert(n, answer);
             }
             Err(error) => heard.error = Some(error),
@@ -162,8 +169,10 @@ fn parse(stdout: &[u8]) -> BTreeMap<usize, Answer> {
         if rest.len() <= length {
             break;
         }
-        answers
-            .insert(n, Answer { status, stdout: String::from_utf8_lossy(&rest[..length]).into_owned(), between: None });
+        answers.insert(
+            n,
+            Answer { status, stdout: String::from_utf8_lossy(&rest[..length]).into_owned(), ..Answer::default() },
+        );
         rest = &rest[length + 1..];
     }
     answers

@@ -1,8 +1,14 @@
-//! One way to a host: run a script there and hear what it says. What the scripts are about is nobody's business here.
+//! One way to a host: run a script there and hear what it says. What the scripts are about is nobody's business here. Beside
+//! it, connections from this machine can be tried, which nothing is sent over.
 
+pub mod reach;
 pub mod ssh;
 
-use crate::base::{name::HostName, script::Script};
+use crate::base::{
+    name::HostName,
+    reach::{Reached, Try},
+    script::Script,
+};
 use std::future::Future;
 
 /// What a script answered.
@@ -64,6 +70,11 @@ pub trait Transport: Sync {
     /// The same over a connection of its own, made for this call: what proves that a new login still works.
     fn run_fresh(&self, host: &HostName, script: &Script)
     -> impl Future<Output = Result<Reply, TransportError>> + Send;
+
+    /// Tries connections from this machine; nothing is sent over them.
+    fn reach(&self, all: &[Try]) -> impl Future<Output = Reached> + Send {
+        reach::reach(all)
+    }
 
     /// Whatever connection to `host` is kept is not used again: the host is going down, and may not say so.
     fn forget(&self, _host: &HostName) -> impl Future<Output = ()> + Send {

@@ -118,6 +118,8 @@ pub fn what_is_broken_is_told_and_nothing_else(w: &mut World) {
     sql(w, "web-01", "GRANT INSERT ON foobar.* TO 'app_ro'@'%'");
     sql(w, "web-02", "SET GLOBAL binlog_expire_logs_seconds=3600");
     w.on("web-02", "nft insert rule inet foobar input meta nfproto ipv6 tcp dport 3306 accept");
+    let [lb, web] = ["lb-01", "web-02"].map(|host| w.lab.address(host).unwrap());
+    w.on("web-01", &format!("nft insert rule inet foobar input ip saddr != {{ {lb}, {web} }} tcp dport 8404 accept"));
     wrong_date(w, "lb-01", "exec /usr/bin/date -d '-90 seconds' \"$@\"");
     w.on("lb-01", "sed -i 's/ssl-default-bind-ciphers .*/ssl-default-bind-ciphers ALL/' /etc/haproxy/haproxy.cfg");
     w.on("lb-01", "systemctl reload haproxy");
@@ -130,6 +132,8 @@ pub fn what_is_broken_is_told_and_nothing_else(w: &mut World) {
     let wrong = told["checks"].as_array().unwrap().iter().filter(|c| c["outcome"] != "pass");
     let wrong: BTreeSet<(String, String)> = wrong.map(|c| (word(c, "name"), word(c, "host"))).collect();
     let expected = [
+        ("firewall/from-this-machine-only-the-declared-ways-are-open", "web-01"),
+        ("firewall/its-rules-are-loaded-unchanged-and-will-be-at-boot", "web-01"),
         ("firewall/its-rules-are-loaded-unchanged-and-will-be-at-boot", "web-02"),
         ("firewall/nothing-listens-but-what-is-declared", "web-01"),
         ("firewall/only-the-declared-ways-to-other-hosts-are-open", "lb-01"),
@@ -146,6 +150,7 @@ pub fn what_is_broken_is_told_and_nothing_else(w: &mut World) {
     run.says(&[
         "perl on tcp 4444",
         "web-02:3306 should be closed and is refused over IPv6",
+        "8404 should be closed and is refused",
         "90 s behind",
         "it may INSERT",
     ]);

@@ -32,6 +32,9 @@ pub fn what_is_wrong_is_said_before_any_host_is_asked(w: &mut World) {
     w.foobar(&["plan", "--no-such-flag"]).ends(64);
     w.foobar(&["plan", "--limit", "web-09"]).ends(64).says(&["web-09"]);
     w.foobar(&["plan", "-i", "absent.yaml"]).ends(64).says(&["absent.yaml"]);
+    let run = w.foobar(&["verify", "--report", "absent/page.html"]);
+    run.ends(1).says(&["absent/page.html: no such file", "name a file that you may write"]);
+    assert_eq!(run.stdout, "", "no check was made");
 }
 
 /// `--json` keeps stdout pure; colour comes only where it is asked for.

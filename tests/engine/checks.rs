@@ -2,6 +2,7 @@
 
 use super::*;
 use foobar::{
+    base::reach::Try,
     component::{Answer, Check, Verdict},
     engine::verify::verify,
 };
@@ -61,4 +62,19 @@ async fn what_goes_by_the_clock_is_asked_by_itself_behind_the_others() {
     assert!(outcome.verdicts.iter().all(|v| matches!(v, Verdict::Pass(_))), "{:?}", outcome.verdicts);
     assert_eq!(hosts.log(), "slow\ntimed\n");
     assert_eq!(hosts.execs.load(Ordering::Relaxed), 3, "one a host, and one more for the clock");
+}
+
+#[tokio::test]
+async fn what_this_machine_tries_for_a_check_is_told_to_that_one_alone() {
+    let hosts = Directories::new("tries");
+    let listens = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listens.local_addr().unwrap();
+    let met = |title: &str| {
+        Check::new("test", &"a".parse().unwrap(), title, Script::raw("echo x"), move |answer| {
+            Verdict::Pass(format!("{} {:?}", answer.stdout.trim(), answer.reached.get(&to)))
+        })
+    };
+    let tries = vec![Try { to, within: Duration::from_secs(10) }];
+    let outcome = verify(&hosts, &[met("tried").trying(tries), met("not tried")], &Events::new(Heard::default())).await;
+    assert_eq!(outcome.verdicts, [Verdict::Pass("x Some(Open)".into()), Verdict::Pass("x None".into())]);
 }

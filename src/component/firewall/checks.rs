@@ -1,16 +1,13 @@
 //! What proves the packet filter live: the table that was loaded is the one that stands, and every pair of hosts connects
 //! where it should and nowhere else, tried from the true source.
 
-use super::{Firewall, NAME, listening, ssh_port};
+use super::{Firewall, NAME, listening, outside, ssh_port};
 use crate::{
     base::{name::HostName, script::Script},
-    component::{Answer, Check, Peers, Verdict, names::HAPROXY_LOCAL, site::Site, spec::Protocol},
+    component::{Answer, Check, Peers, Verdict, site::Site, spec::Protocol},
     resource::armed,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// One connection that is tried, and what it should meet.
 #[derive(Clone, Debug)]
@@ -32,6 +29,7 @@ pub fn all(firewall: &Firewall, site: &Site) -> Vec<Check> {
         checks.push(loaded(host));
         checks.push(confirmed(host));
         checks.push(listening::check(firewall, site, host));
+        checks.push(outside::check(firewall, site, host));
         let edges = edges(firewall, site, host);
         if !edges.is_empty() {
             checks.push(connects(host, edges));
@@ -74,14 +72,10 @@ fn confirmed(host: &HostName) -> Check {
 /// Every TCP port that anything in the stack listens on, on every other host. Whether a datagram arrives, only an answer
 /// tells: the components that speak UDP ask for one themselves.
 fn edges(firewall: &Firewall, site: &Site, from: &HostName) -> Vec<Edge> {
-    let mut ports: BTreeSet<u16> =
-        firewall.endpoints.iter().filter(|e| e.protocol == Protocol::Tcp).map(|e| e.port).collect();
-    ports.extend([80, 443, 3306, HAPROXY_LOCAL]);
     let source = site.address(from);
     let mut edges = Vec::new();
     for to in site.hosts().filter(|h| *h != from) {
-        let of_host = ports.iter().copied().chain([ssh_port(site, to)]).collect::<BTreeSet<u16>>();
-        for port in of_host {
+        for port in firewall.ports(site, to) {
             let listens = |e: &&super::Endpoint| {
                 e.protocol == Protocol::Tcp && e.host == *to && e.port == port && e.from != Peers::Loopback
             };

@@ -5,9 +5,11 @@ mod checks;
 mod listening;
 pub mod openings;
 mod origin;
+mod outside;
 
 use super::{
     Check, Component, Desired, Endpoint, Peers,
+    names::HAPROXY_LOCAL,
     origin::{self as why, Origin, Source},
     packages,
     site::Site,
@@ -22,7 +24,7 @@ use crate::{
 };
 use ipnet::IpNet;
 use serde::Serialize;
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 const NAME: &str = "firewall";
 
@@ -208,18 +210,26 @@ impl Firewall {
         site.topology.firewall.allow.iter().enumerate().filter(move |(_, a)| is_here(a)).collect::<Vec<_>>().into_iter()
     }
 
+    /// The TCP ports that are tried on a host: all that anything in the stack listens on anywhere, and its own for SSH.
+    fn ports(&self, site: &Site, to: &HostName) -> BTreeSet<u16> {
+        let of_stack = self.endpoints.iter().filter(|e| e.protocol == Protocol::Tcp).map(|e| e.port);
+        of_stack.chain([80, 443, 3306, HAPROXY_LOCAL, ssh_port(site, to)]).collect()
+    }
+
+    /// The networks from which a TCP connection to a port of a host is let in; none where everyone is.
+    fn admitted(&self, site: &Site, to: &HostName, port: u16) -> Option<Vec<IpNet>> {
+        let endpoints =
+            self.endpoints.iter().filter(|e| e.protocol == Protocol::Tcp && e.host == *to && e.port == port);
+        let extra = self.extra(site, to).filter(|(_, a)| a.protocol == Protocol::Tcp && a.port == port);
+        let ssh = (port == ssh_port(site, to)).then(|| admins(site));
+        let each = endpoints.map(|e| networks(site, &e.from));
+        let each = each.chain(extra.map(|(_, a)| (!a.from.is_empty()).then(|| a.from.clone()))).chain(ssh);
+        each.collect::<Option<Vec<_>>>().map(|all| all.concat())
+    }
+
     /// Whether a host may open a TCP connection to a port of another one.
     fn lets_in(&self, site: &Site, from: IpAddr, to: &HostName, port: u16) -> bool {
-        let holds = |nets: Option<Vec<IpNet>>| nets.is_none_or(|nets| nets.iter().any(|n| n.contains(&from)));
-        let endpoint = |e: &Endpoint| {
-            e.protocol == Protocol::Tcp && e.host == *to && e.port == port && holds(networks(site, &e.from))
-        };
-        let extra = |a: &super::spec::Allow| {
-            a.protocol == Protocol::Tcp && a.port == port && (a.from.is_empty() || holds(Some(a.from.clone())))
-        };
-        (port == ssh_port(site, to) && holds(admins(site)))
-            || self.endpoints.iter().any(endpoint)
-            || self.extra(site, to).any(|(_, a)| extra(a))
+        self.admitted(site, to, port).is_none_or(|nets| nets.iter().any(|n| n.contains(&from)))
     }
 }
 
