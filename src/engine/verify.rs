@@ -97,7 +97,7 @@ async fn ask(transport: &impl Transport, host: &HostName, all: &[usize], checks:
     let mut heard = Heard { host: host.clone(), answers: BTreeMap::new(), error: None };
     let first = script(&plain.iter().map(|n| (*n, &checks[*n])).collect::<Vec<_>>());
     let tries: Vec<Try> = plain.iter().flat_map(|n| checks[*n].tries.iter().copied()).collect();
-    let (reply, reached) = tokio::join!(transport.run(host, &first, &|_| {}), transport.reach(&tries));
+    let (reply, reached) = tokio::join!(transport.run(host, &first, &|_| {}), transport.reach(host, &tries));
     match reply {
         Ok(reply) => heard.answers = parse(&reply.stdout),
         Err(error) => heard.error = Some(error),

@@ -71,10 +71,9 @@ pub trait Transport: Sync {
     fn run_fresh(&self, host: &HostName, script: &Script)
     -> impl Future<Output = Result<Reply, TransportError>> + Send;
 
-    /// Tries connections from this machine; nothing is sent over them.
-    fn reach(&self, all: &[Try]) -> impl Future<Output = Reached> + Send {
-        reach::reach(all)
-    }
+    /// Tries connections from this machine to `host`; nothing is sent over them. Where the host is reached in another way
+    /// than straight at its address, nothing is tried: what answers there may be anybody.
+    fn reach(&self, host: &HostName, all: &[Try]) -> impl Future<Output = Reached> + Send;
 
     /// Whatever connection to `host` is kept is not used again: the host is going down, and may not say so.
     fn forget(&self, _host: &HostName) -> impl Future<Output = ()> + Send {

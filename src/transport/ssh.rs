@@ -1,8 +1,13 @@
 //! OpenSSH through the `openssh` crate: one connection per host, kept for a minute between commands, with the user's own
-//! ssh_config, agent, jump hosts and known_hosts. Host keys are checked, always. The one file that uses the network.
+//! ssh_config, agent, jump hosts and known_hosts. Host keys are checked, always. What is said to hosts goes this way alone.
 
-use super::{OnLine, Reply, Transport, TransportError, TransportErrorKind as Kind};
-use crate::base::{digest, name::HostName, script::Script};
+use super::{OnLine, Reply, Transport, TransportError, TransportErrorKind as Kind, reach};
+use crate::base::{
+    digest,
+    name::HostName,
+    reach::{Reached, Try},
+    script::Script,
+};
 use openssh::{Child, ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
 use std::{
     collections::BTreeMap,
@@ -18,6 +23,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    process::Command,
     sync::{Mutex, Semaphore},
 };
 
@@ -200,6 +206,17 @@ impl Ssh {
         Ok(path)
     }
 
+    /// Whether it is reached at its address and over nothing else, as ssh itself understands the user's ssh_config.
+    async fn is_straight(&self, host: &HostName, to: &Destination) -> bool {
+        let Ok(config) = self.config(host, to) else { return false };
+        let mut ssh = Command::new("ssh");
+        let asked =
+            ssh.arg("-G").arg("-F").arg(config).arg(host.as_str()).stdin(std::process::Stdio::null()).output().await;
+        let is_told =
+            |said: std::process::Output| reach::is_straight(&String::from_utf8_lossy(&said.stdout), &to.address);
+        to.jump.is_none() && asked.is_ok_and(is_told)
+    }
+
     /// A short name for this way to this host: another user, port, jump or ssh_config is another connection.
     fn name(&self, host: &HostName, to: &Destination) -> String {
         let config = self.options.config.as_ref().map(|p| fs::canonicalize(p).unwrap_or_else(|_| p.clone()));
@@ -357,6 +374,13 @@ impl Transport for Ssh {
         };
         let _ = session.close().await;
         reply
+    }
+
+    async fn reach(&self, host: &HostName, all: &[Try]) -> Reached {
+        match self.line(host) {
+            Ok(line) if !all.is_empty() && self.is_straight(host, &line.destination).await => reach::reach(all).await,
+            _ => Reached::new(),
+        }
     }
 
     async fn forget(&self, host: &HostName) {

@@ -2,7 +2,6 @@
 
 use super::*;
 use foobar::{
-    base::reach::Try,
     component::{Answer, Check, Verdict},
     engine::verify::verify,
 };
@@ -67,8 +66,7 @@ async fn what_goes_by_the_clock_is_asked_by_itself_behind_the_others() {
 #[tokio::test]
 async fn what_this_machine_tries_for_a_check_is_told_to_that_one_alone() {
     let hosts = Directories::new("tries");
-    let listens = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = listens.local_addr().unwrap();
+    let to: std::net::SocketAddr = "10.77.0.11:443".parse().unwrap();
     let met = |title: &str| {
         Check::new("test", &"a".parse().unwrap(), title, Script::raw("echo x"), move |answer| {
             Verdict::Pass(format!("{} {:?}", answer.stdout.trim(), answer.reached.get(&to)))

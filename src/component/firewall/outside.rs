@@ -77,7 +77,7 @@ fn judge(answer: &Answer, address: IpAddr, doors: &[Door]) -> Verdict {
     let met = |door: &Door| answer.reached.get(&SocketAddr::new(address, door.port)).copied();
     let is_near = at == address && doors.iter().any(|d| d.is_ssh && met(d) == Some(Reach::Open));
     if !is_near {
-        // What answers at that address here may be anybody.
+        // Over a jump host, or at another address: nothing was tried, or what answered here may be anybody.
         return Verdict::Pass(format!("{address} is not reached from here directly, so nothing is told of it"));
     }
     let wrong = doors.iter().filter_map(|door| {
@@ -150,6 +150,10 @@ mod tests {
         // Behind another address, and where nothing answers for sshd.
         assert!(said(verdict("203.0.113.9 192.168.7.4\n", &[(3306, Reach::Open)])).contains("not reached from here"));
         assert!(said(verdict("10.77.0.53 10.77.0.11\n", &[(22, Reach::Silent)])).contains("not reached from here"));
+        let site = testing::site(testing::topology());
+        let not_tried = check(&Firewall::new(Vec::new()), &site, &"lb-01".parse().unwrap());
+        let answer = Answer { stdout: "203.0.113.9 10.77.0.11\n".into(), ..Answer::default() };
+        assert!(said(not_tried.verdict(&answer)).contains("not reached from here"));
         assert!(matches!(verdict("none -\n", &[]), Verdict::Error(_)) && matches!(verdict("", &[]), Verdict::Error(_)));
     }
 }
