@@ -1,6 +1,6 @@
 //! Going back to what an earlier apply was made from.
 
-use super::world::{SESSION_KEY, World, start};
+use super::world::{HOSTS, SESSION_KEY, World, start};
 
 /// Back to the release, the configuration and the accounts of before, with today's passwords; then forward again.
 pub fn a_rollback_is_a_plan_back(w: &mut World) {
@@ -45,9 +45,19 @@ pub fn a_rollback_is_a_plan_back(w: &mut World) {
     w.topology = w.topology.replace("SESSION_KEY: { env: E2E_SESSION_KEY }", "SESSION_KEY: generate");
     w.foobar(&["rollback", "999999"]).ends(1).says(&["999999", "foobar history"]);
     w.foobar(&["rollback"]).ends(64).says(&["--yes"]);
+    // What a host keeps of that run is no longer what was written: another one's is taken, and nobody's where all are so.
+    let alter = |w: &World, host: &str, from: &str, to: &str| {
+        let sources = format!("/var/lib/foobar/generations/{earlier}/sources");
+        w.on(host, &format!("[ ! -f {sources} ] || sed -i 's/{from}/{to}/' {sources}"));
+    };
+    HOSTS.iter().for_each(|host| alter(w, host, "Earlier", "Altered"));
+    let lost = bare(w, &["rollback", &earlier.to_string(), "--yes"]);
+    lost.ends(1).says(&["is not what its run wrote there", "foobar history"]);
+    alter(w, "web-02", "Altered", "Earlier");
     let back = bare(w, &["rollback", "--yes"]);
     back.ends(0).says(&[&format!("generation {earlier}"), "still says something else"]);
     assert_eq!(release(w), first, "the release of before");
+    HOSTS.iter().for_each(|host| alter(w, host, "Altered", "Earlier"));
     assert_eq!(w.on("lb-01", "cat /etc/haproxy/haproxy.cfg"), config);
     let page = w.get("/");
     assert!(page.contains("Earlier") && !page.contains("Later"), "{page}");
