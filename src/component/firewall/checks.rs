@@ -69,13 +69,18 @@ fn confirmed(host: &HostName) -> Check {
     })
 }
 
-/// Every TCP port that anything in the stack listens on, on every other host. Whether a datagram arrives, only an answer
+/// Every TCP port that anything in the stack listens on, on every other host. Where sshd lets anybody in, nobody knocks and
+/// goes away: it may take that for an attack (fail2ban's aggressive mode, OpenSSH's PerSourcePenalties) and bar the address,
+/// which may be a jump host's. Whether a datagram arrives, only an answer
 /// tells: the components that speak UDP ask for one themselves.
 fn edges(firewall: &Firewall, site: &Site, from: &HostName) -> Vec<Edge> {
     let source = site.address(from);
     let mut edges = Vec::new();
     for to in site.hosts().filter(|h| *h != from) {
         for port in firewall.ports(site, to) {
+            if port == ssh_port(site, to) && firewall.lets_in(site, source, to, port) {
+                continue;
+            }
             let listens = |e: &&super::Endpoint| {
                 e.protocol == Protocol::Tcp && e.host == *to && e.port == port && e.from != Peers::Loopback
             };
@@ -224,9 +229,10 @@ mod tests {
             edges.iter().map(|e| format!("{}:{}{}", e.to, e.port, if e.is_allowed { "" } else { "!" })).collect()
         };
         let from_balancer = seen("lb-01");
-        for edge in ["web-01:22", "web-01:80", "web-01:443!", "web-01:3306!", "web-01:8000!", "web-01:8404!"] {
+        for edge in ["web-01:80", "web-01:443!", "web-01:3306!", "web-01:8000!", "web-01:8404!"] {
             assert!(from_balancer.contains(&edge.to_owned()), "{edge} not in {from_balancer:?}");
         }
+        assert!(!from_balancer.iter().any(|edge| edge.ends_with(":22")), "{from_balancer:?}");
         let from_web = seen("web-02");
         for edge in ["lb-01:443", "lb-01:80", "lb-01:8404!", "web-01:80!", "web-01:8000!"] {
             assert!(from_web.contains(&edge.to_owned()), "{edge} not in {from_web:?}");
