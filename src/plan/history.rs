@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     base::{name::HostName, script::Script},
-    resource::kept::{GENERATIONS, IS_WHOLE},
+    resource::kept::{GENERATIONS, KEPT},
 };
 use serde::Serialize;
 
@@ -107,8 +107,8 @@ pub const BROKEN: i32 = 3;
 pub fn sources(number: u64) -> Script {
     let dir = path(number);
     Script::new()
-        .line(IS_WHOLE)
-        .line(format!("[ -d {dir} ] || exit 1; is_whole {dir} || exit {BROKEN}; cat {dir}/sources"))
+        .line(KEPT)
+        .line(format!("[ -d {dir} ] || exit 1; kept | grep -qx 'whole {number}' || exit {BROKEN}; cat {dir}/sources"))
 }
 
 /// The generation to go back to where none is named: the newest that was carried out to its end everywhere and was made from

@@ -9,27 +9,30 @@ pub const GENERATIONS: &str = "/var/lib/foobar/generations";
 /// The word in a generation's `meta` before the SHA-256 of its `sources`, in hexadecimal.
 pub const DIGEST: &str = "sources";
 
-/// Defines `is_whole DIR`: whether what is kept there can be read and is what its run wrote. One that an older foobar kept has
-/// no digest beside it, and is held to be whole where it was not cut short.
-pub const IS_WHOLE: &str = r#"is_whole() {
-  [ -r "$1/meta" ] && [ -r "$1/changes" ] && [ -s "$1/sources" ] || return 1
-  want=$(sed -n 's/^sources //p' "$1/meta")
-  case $want in
-  '') [ "$(tail -c 1 "$1/sources")" = '}' ] ;;
-  *) [ "$(sha256sum <"$1/sources")" = "$want  -" ] ;;
-  esac
-}"#;
+/// Defines `kept`, which prints a line a generation, in no order: `whole 12` or `broken 7`; nothing where none is kept. Whole is
+/// what can be read and is what its run wrote. One that an older foobar kept has no digest beside it, and is held to be whole
+/// where it was not cut short. Whatever their number, few processes are started: it is asked beside much else.
+pub const KEPT: &str = r#"kept() (
+  cd /var/lib/foobar/generations 2>/dev/null || exit 0
+  sums=$(sha256sum -- */sources 2>/dev/null)
+  for dir in *; do
+    case $dir in '' | *[!0-9]*) continue ;; esac
+    want= state=broken
+    if [ -r "$dir/meta" ] && [ -r "$dir/changes" ] && [ -s "$dir/sources" ]; then
+      while read -r key value; do [ "$key" != sources ] || want=$value; done <"$dir/meta"
+      case $want in
+      '') [ "$(tail -c 1 "$dir/sources")" != '}' ] || state=whole ;;
+      *) case $sums in *"$want  $dir/sources"*) state=whole ;; esac ;;
+      esac
+    fi
+    # One that is taken away at this moment is none.
+    [ ! -d "$dir" ] || echo "$state $dir"
+  done
+)"#;
 
-/// Prints a line a generation, in no order: `whole 12` or `broken 7`; nothing where none is kept.
+/// What [`read`] reads.
 pub fn look() -> Script {
-    Script::new()
-        .line(IS_WHOLE)
-        .line(format!("cd {GENERATIONS} 2>/dev/null || exit 0"))
-        .line("for dir in *; do")
-        .line("  case $dir in '' | *[!0-9]*) continue ;; esac")
-        // One that is taken away at this moment is none.
-        .line("  if is_whole \"$dir\"; then echo \"whole $dir\"; elif [ -d \"$dir\" ]; then echo \"broken $dir\"; fi")
-        .line("done")
+    Script::new().line(KEPT).line("kept")
 }
 
 /// The numbers of those that are whole and of those that are not, each in rising order.

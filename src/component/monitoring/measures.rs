@@ -38,7 +38,7 @@ const TIMER_FILE: (&str, &str) = ("/etc/systemd/system/foobar-measures.timer", "
 #[derive(Serialize)]
 struct ScriptContext {
     out: &'static str,
-    is_whole: &'static str,
+    kept: &'static str,
     generations: &'static str,
     certificate: Option<&'static str>,
 }
@@ -57,7 +57,7 @@ struct TimerContext<'a> {
 
 fn script_context(site: &Site, host: &HostName) -> ScriptContext {
     let certificate = balancers(site).contains(host).then_some(CERTIFICATE);
-    ScriptContext { out: OUT, is_whole: kept::IS_WHOLE, generations: kept::GENERATIONS, certificate }
+    ScriptContext { out: OUT, kept: kept::KEPT, generations: kept::GENERATIONS, certificate }
 }
 
 fn unit_context(site: &Site) -> UnitContext<'_> {
@@ -96,7 +96,7 @@ pub fn resources(site: &Site, host: &HostName, desired: &mut Desired) -> Result<
 
 const SCRIPT_VARIABLES: Variables = &[
     ("out", |_| vec![From::Own("what the exporter of the host passes on")]),
-    ("is_whole", |_| vec![From::Own("how foobar tells whether what it kept of a run is whole")]),
+    ("kept", |_| vec![From::Own("how foobar tells whether what it kept of a run is whole")]),
     ("generations", |_| vec![From::Own("where foobar keeps what its runs were made from")]),
     ("certificate", |_| vec![key(["haproxy", "on"])]),
 ];
